@@ -1,8 +1,8 @@
-"""Effects of functions that JAX traces: assignments to variables, and added losses.
+"""Side effects of functions that JAX traces: assignments to variables, and added losses.
 
-The branch of a condition and the body of a loop must be pure functions. `Effects` makes them pure:
-the values of the variables go in as arguments and come out as results, and so do sums of the added
-losses.
+The branches of a condition and the body of a loop must be pure functions. `Effects` makes functions
+pure: they take the values of the variables and the sums of the added losses as arguments, and
+return the new values.
 """
 
 from __future__ import annotations
@@ -18,19 +18,20 @@ from hornbeam.typing import Structure
 
 __all__ = ["Effects", "State"]
 
-# Values of the assigned variables, and sums of the losses.
+# The values of the assigned variables, and the sums of the added losses.
 State = tuple[list[Any], list[Any]]
 
 
 class Effects:
-    """The effects of one or more functions, found by tracing each of them once.
+    """Side effects of one or more functions, found by tracing each function once.
 
-    Usage: `track` every function, start from the state `start()`, hand it from call to call of the
-    tracked functions, and give the last one to `finish`.
+    To use it, call `track` for every function. Pass the state of `start()` to the first call of the
+    tracked functions, pass each returned state to the next call, and pass the last state to
+    `finish`.
 
     Attributes:
         results: The result of each tracked function, with `jax.ShapeDtypeStruct`s for arrays.
-        read: The variables that the functions read and do not assign.
+        read: The variables that the functions read but do not assign.
 
     Example:
         >>> counter = Variable(0, dtype="int32")
@@ -55,23 +56,24 @@ class Effects:
 
     @property
     def is_pure(self) -> bool:
-        """Whether the functions have no effects; they may read variables."""
+        """Whether the functions have no side effects. Reading variables is allowed."""
         return not self._assigned and not self._owners
 
     def __bool__(self) -> bool:
-        """Return whether there are any effects, or variables that are read.
+        """Return whether there are any side effects, or variables that are read.
 
-        JAX keeps the trace of a function object, with the values of the variables that it read. A
-        tracked function is a new object, so it reads new values.
+        Variables that are read count, because JAX caches the trace of a function object, including
+        the values of the variables that it read. A tracked function is a new object, so JAX traces
+        it again with the current values.
         """
         return bool(self._assigned or self._owners or self.read)
 
     def track(self, function: Callable[..., Any], *args: Any) -> Callable[..., Any]:
-        """Return `function` with a `State` as first argument and a pair of result and new state.
+        """Return a pure version of `function`, from a `State` and arguments to (result, new state).
 
         Args:
             function: A function of arrays.
-            *args: Arguments for the trace: nested arrays, or `jax.ShapeDtypeStruct`s.
+            *args: Arguments for tracing: nested arrays, or `jax.ShapeDtypeStruct`s.
         """
 
         overlay = Overlay()
@@ -110,7 +112,7 @@ class Effects:
         return values, [jnp.zeros(x.shape, x.dtype) for x in self._losses]
 
     def finish(self, state: State) -> None:
-        """Assign the variables and add the losses of the last state."""
+        """Assign the variables and add the losses, from the last state."""
         values, sums = state
         for variable, value in zip(self._assigned, values, strict=True):
             variable.assign(value)

@@ -1,4 +1,4 @@
-"""Notes on traced tensors: the name of the function that made them."""
+"""Records the names of the functions that made traced tensors, for warnings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _makers: dict[int, tuple[Any, str]] = {}
 
 
 def made_by(function: str, x: Tensor) -> Tensor:
-    """Return `x`; if it is being traced, note the name of the function that made it.
+    """Return `x`, and record the name of the function that made it if `x` is traced.
 
     Example:
         >>> float(made_by("softmax", 1.0))
@@ -28,6 +28,6 @@ def made_by(function: str, x: Tensor) -> Tensor:
 
 
 def maker_of(x: Tensor) -> str:
-    """Return the name that was noted for a traced tensor; an empty string if none was."""
+    """Return the recorded function name of a traced tensor, or an empty string."""
     entry = _makers.get(id(x))
     return entry[1] if entry is not None and entry[0]() is x else ""

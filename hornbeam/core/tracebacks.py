@@ -1,4 +1,4 @@
-"""Short tracebacks: frames of Hornbeam and JAX are left out, except the one that raised."""
+"""Short tracebacks, without Hornbeam's and JAX's frames except the frame that raised the error."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _BETWEEN = (os.sep + "contextlib.py", os.path.join("concurrent", "futures", "_ba
 
 
 def shortened(error: AnyError) -> AnyError:
-    """Return an error whose traceback shows the user's frames and the last one.
+    """Shorten an error's traceback to the user's frames and the last frame.
 
-    JAX's note that it has done the same for its own frames is removed.
-    `hornbeam.config.disable_traceback_filtering()` keeps everything.
+    Also removes JAX's note about its own traceback filtering.
+    `hornbeam.config.disable_traceback_filtering()` keeps all frames.
     """
     if not settings.is_traceback_filtering_enabled():
         return error
@@ -50,7 +50,7 @@ def _is_internal(file: str) -> bool:
 
 
 class ShortTraceback:
-    """A `with` block whose errors leave with a short traceback; see `shortened`.
+    """Context manager that shortens the tracebacks of errors with `shortened`.
 
     Example:
         >>> with ShortTraceback():

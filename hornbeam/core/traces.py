@@ -1,7 +1,7 @@
-"""How values enter JAX's transformed functions, and which values outlive them.
+"""Helpers for JAX's traces: custom classes as arguments, and values that outlive a trace.
 
-`jax.jit`, `jax.grad`, `jax.vmap` and loops call a function with tracers. A tracer is of no use
-once the function has returned, so a variable must not keep it.
+`jax.jit`, `jax.grad`, `jax.vmap` and loops call a function with tracers. A tracer is invalid after
+the function has returned, so a variable must not keep it.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ __all__ = [
 
 try:
     _trace_context = importlib.import_module("jax._src.core").trace_ctx
-except (ImportError, AttributeError):  # another version of JAX: values are not checked
+except (ImportError, AttributeError):  # in other versions of JAX, values are not checked
     _trace_context = None
 
 
 def inner_jaxprs(equation: Any) -> Iterator[Any]:
-    """Yield the jaxprs inside an equation, such as those of a condition's branches."""
+    """Yield the jaxprs inside an equation, for example the branches of a condition."""
     for value in equation.params.values():
         for item in value if isinstance(value, (tuple, list)) else (value,):
             inner = getattr(item, "jaxpr", item)
@@ -34,10 +34,11 @@ def inner_jaxprs(equation: Any) -> Iterator[Any]:
 
 
 def accept_as_argument(cls: type) -> None:
-    """Make JAX's functions and transformed functions take instances of a class as arrays.
+    """Make JAX's functions and transformed functions accept instances of a class as arrays.
 
-    JAX itself calls `__jax_array__` only in a few functions. Its tables are private, so another
-    version of JAX may not have them; then the instances must be converted by `.value`.
+    JAX calls `__jax_array__` in only a few functions, so the class is registered in JAX's tables.
+    The tables are private. If a version of JAX does not have them, users must convert instances
+    with `.value`.
 
     Args:
         cls: A class whose attribute `value` is an array.
@@ -60,17 +61,17 @@ def accept_as_argument(cls: type) -> None:
 
 
 def refuse_as_argument(cls: type, refuse: Callable[[Any], Any]) -> None:
-    """Make JAX's functions call `refuse`, which raises, for instances of a class.
+    """Make JAX's functions call `refuse`, which raises an error, for instances of a class.
 
-    A class with `__jax_array__` would be refused too, but then `array + instance` would never
-    reach the class's own `__radd__`.
+    A `__jax_array__` method that raises an error would have the same effect, but it would prevent
+    `array + instance` from calling the class's `__radd__`.
     """
     with contextlib.suppress(ImportError, AttributeError):
         importlib.import_module("jax._src.core").pytype_aval_mappings[cls] = refuse
 
 
 def current_trace() -> Any:
-    """Return the innermost trace, or `None` if no function is transformed.
+    """Return the innermost trace, or `None` outside of transformed functions.
 
     Example:
         >>> current_trace() is None
@@ -81,13 +82,13 @@ def current_trace() -> Any:
 
 
 def without_inner_traces(value: Any, outer: Any) -> Any:
-    """Return `value` in a form that stays valid in the trace `outer`, or `None` if there is none.
+    """Return `value` without traces inside `outer`, or `None` if it depends on them.
 
-    Inside `jax.grad` that is the value without its derivative.
+    Inside `jax.grad`, the result is the value without its derivative.
 
     Args:
         value: An array or tracer.
-        outer: What `current_trace` returned where the value will be used.
+        outer: The result of `current_trace` in the place where the value will be used.
 
     Example:
         >>> jax.make_jaxpr(lambda x: without_inner_traces(x, None) or x + 1)(1.0).out_avals
@@ -109,7 +110,7 @@ def _trace_of(value: Any) -> Any:
 
 
 def _traces_inside(outer: Any) -> Iterator[Any]:
-    """Yield the open traces from the innermost one to the one inside `outer`."""
+    """Yield the current traces inside `outer`, starting with the innermost."""
     trace = current_trace()
     while trace is not None and trace is not outer:
         yield trace

@@ -1,4 +1,4 @@
-"""Data for a model: `Dataset`, and all kinds of training data behind one interface, `Source`."""
+"""Data pipelines (`Dataset`), and `Source`, one interface to every kind of training data."""
 
 from hornbeam.data.dataset import AUTOTUNE, Dataset
 from hornbeam.data.py_dataset import PyDataset

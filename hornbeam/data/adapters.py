@@ -1,6 +1,6 @@
-"""The objects of other libraries that data may be: one table says how each is read.
+"""Adapters for other libraries' data objects: one table says how to read each class.
 
-A library is recognised by the module and the name of a class, so none is imported here.
+Classes are recognized by their module and name, so this module imports none of the libraries.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Adapter:
-    """How the objects of some classes are read.
+    """How to read the objects of some classes.
 
     Attributes:
         package: The package that defines the classes.
         classes: Names of the classes; their subclasses count too.
-        kind: `"array"`, rows of one array; `"table"`, rows of named columns; `"stream"`, rows as
-            dictionaries that can only be iterated over.
-        read: Of an array, the rows as a NumPy array or a `LazyArray`; their number is its length.
-            Of a table, pairs of a name and a column, each such an array or an object that an
-            adapter reads. Of a stream, an iterator over the rows.
-        side_by_side: Whether a table of numbers is one array, as Keras takes frames of pandas;
-            otherwise it is a dictionary of columns.
+        kind: `"array"` has the rows of one array, `"table"` has named columns, and `"stream"` has
+            rows as dictionaries that can only be iterated over.
+        read: Function that reads an object. For an array, it returns the rows as a NumPy array or
+            a `LazyArray`. For a table, it returns pairs of a name and a column, where a column is
+            an array or an object with an adapter. For a stream, it returns an iterator over rows.
+        side_by_side: Whether to join a table's numeric columns into one array, as Keras does with
+            pandas data frames. Otherwise the table becomes a dictionary of columns.
     """
 
     package: str
@@ -52,7 +52,7 @@ def _pandas_frame(frame: Any) -> list[tuple[Any, Any]]:
 
 def _pandas_column(column: Any) -> np.ndarray:
     if getattr(column.dtype, "kind", "O") in "iub" and column.hasnans:
-        return objects(list(column))  # missing integers stay visible
+        return objects(list(column))  # floats would hide missing integers as NaN
     return column.to_numpy()
 
 
@@ -97,11 +97,11 @@ def _torch(tensor: Any) -> np.ndarray:
     return (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
 
 
-# --- arrays that are read batch by batch --------------------------------------------------------
+# --- arrays read batch by batch -----------------------------------------------------------------
 
 
 def _sparse(matrix: Any) -> LazyArray:
-    """Return the rows of a sparse matrix, of which each batch becomes dense."""
+    """Return a lazy array that converts each batch of a sparse matrix's rows to a dense array."""
     rows = matrix.tocsr()
     return LazyArray(
         lambda numbers: rows[numbers].toarray(), rows.shape[0],
@@ -110,7 +110,7 @@ def _sparse(matrix: Any) -> LazyArray:
 
 
 def _in_chunks(array: Any, chunk: int | None, name: str, take: Any = None) -> Any:
-    """Return an array in a file that is read in blocks of whole chunks."""
+    """Return a lazy array that reads an array in a file in blocks of whole chunks."""
     if not array.shape:
         return np.asarray(array[()])
     take = array if take is None else take
@@ -125,7 +125,7 @@ def _in_chunks(array: Any, chunk: int | None, name: str, take: Any = None) -> An
 def _h5py(dataset: Any) -> Any:
     if not dataset:
         raise ValueError(
-            "The file of an h5py dataset is closed. Keep it open while its rows are read."
+            "The file of an h5py dataset is closed. Keep the file open while its rows are read."
         )
     chunk = dataset.chunks[0] if dataset.chunks else None
     text = dataset.asstr() if dataset.dtype.kind == "O" else None
@@ -141,7 +141,7 @@ def _zarr_group(group: Any) -> list[tuple[str, Any]]:
     return sorted(group.arrays())
 
 
-# --- Hugging Face's data sets -------------------------------------------------------------------
+# --- Hugging Face datasets ----------------------------------------------------------------------
 
 _IN_ARROW = ("Value", "List", "LargeList", "Sequence", "ClassLabel")
 
@@ -152,7 +152,7 @@ def _hugging_face(data: Any) -> list[tuple[str, Any]]:
 
 def _hugging_face_column(data: Any, name: str) -> LazyArray:
     feature = data.features[name]
-    if data.format["type"] == "custom":  # the user's function makes the rows
+    if data.format["type"] == "custom":  # a function of the user makes the rows
         source: Any = data
     else:
         in_arrow = type(feature).__name__ in _IN_ARROW
@@ -198,7 +198,7 @@ _found: dict[type, Adapter | None] = {}
 
 
 def adapter_of(x: Any) -> Adapter | None:
-    """Return how an object of another library is read; `None` if it is of none in the table.
+    """Return the adapter for an object's class, or `None` if there is no adapter for it.
 
     Example:
         >>> adapter_of(np.zeros(3)) is None
@@ -214,10 +214,10 @@ def adapter_of(x: Any) -> Adapter | None:
 
 
 def plain(x: Any) -> Any:
-    """Return an object of another library as an array, of whatever dtype.
+    """Convert an object of another library to an array of any dtype.
 
-    A table becomes one array if its columns are all text or all numbers and are meant to be side by
-    side, else a dictionary. Other objects are returned as they are.
+    A table whose adapter has `side_by_side` becomes one array of text or of numbers. Other tables
+    become dictionaries of columns. Other objects are returned unchanged.
 
     Example:
         >>> plain([1, 2])
@@ -238,21 +238,21 @@ def plain(x: Any) -> Any:
 
 
 def columns_of(table: Any) -> list[tuple[Any, Any]]:
-    """Return the names and columns of a table, as arrays of whatever dtype."""
+    """Return the names and columns of a table. The columns are arrays of any dtype."""
     adapter = adapter_of(table)
     assert adapter is not None
     return [(name, plain(column)) for name, column in adapter.read(table)]
 
 
 def numbers_of(x: Any, name: str) -> Any:
-    """Return an object of another library as arrays of numbers.
+    """Convert an object of another library to arrays of numbers.
 
     Args:
-        x: The object; others than those of the table are returned as they are.
-        name: Name of the argument, for errors.
+        x: The object. Objects of classes without an adapter are returned unchanged.
+        name: Name of the argument, for error messages.
 
     Raises:
-        ValueError: If there is something else than numbers; the columns are named.
+        ValueError: If there are values other than numbers. The message names the columns.
     """
     adapter = adapter_of(x)
     if adapter is None:
@@ -263,7 +263,7 @@ def numbers_of(x: Any, name: str) -> Any:
         return _numbers(adapter.read(x), where)
     if adapter.kind == "stream":
         raise ValueError(
-            f"`{name}` is a {type(x).__name__}, whose rows have no numbers. Pass it alone, as"
+            f"`{name}` is a {type(x).__name__}, whose rows cannot be indexed. Pass only"
             " `Dataset.from_table(data, target=...).batch(...)`."
         )
     columns = columns_of(x)
@@ -273,7 +273,7 @@ def numbers_of(x: Any, name: str) -> Any:
 
 
 def _numbers(array: Any, where: str) -> Any:
-    """Return an array of numbers; of a lazy array, the first row decides."""
+    """Convert a column to an array of numbers. Of a lazy array, only the first row is checked."""
     if not isinstance(array, LazyArray):
         return as_numbers(array, where)
     as_numbers(np.asarray(array[:1]), where)
@@ -281,7 +281,7 @@ def _numbers(array: Any, where: str) -> Any:
 
 
 def rows_of_stream(x: Any) -> Iterator[Any]:
-    """Yield the rows of a stream, with lists as arrays."""
+    """Yield the rows of a stream, with lists converted to arrays."""
     adapter = adapter_of(x)
     assert adapter is not None
     for row in adapter.read(x):
@@ -289,7 +289,7 @@ def rows_of_stream(x: Any) -> Iterator[Any]:
 
 
 def tree_of_arrays(row: Any) -> Any:
-    """Return a row with each list of numbers as an array."""
+    """Convert the lists in a row to arrays."""
     if isinstance(row, Mapping):
         return {name: tree_of_arrays(value) for name, value in row.items()}
     return np.asarray(row) if isinstance(row, list) else row
@@ -308,6 +308,6 @@ def is_table(x: Any) -> bool:
 
 
 def is_stream(x: Any) -> bool:
-    """Return whether an object has rows that can only be iterated over."""
+    """Return whether an object's rows can only be iterated over."""
     adapter = adapter_of(x)
     return adapter is not None and adapter.kind == "stream"

@@ -1,4 +1,4 @@
-"""Columns of tables as arrays of numbers, and what is wrong with those that hold none."""
+"""Converts table columns to arrays of numbers, and explains columns that hold no numbers."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ _TEXT = (
     " `np.unique(column, return_inverse=True)[1]`"
 )
 _TIME = (
-    "dates or times. Compute numbers from them first, such as the month, or the days since a date"
+    "dates or times. Compute numbers from them first, for example the month or the days since a"
+    " date"
 )
 _MISSING = "{} with missing values. Fill them, or cast the column to float to get NaN"
-_NUMBER_KINDS = "biufcV"  # V: bfloat16 and other floats of JAX
+_NUMBER_KINDS = "biufcV"  # V: bfloat16 and JAX's other extended float types
 
 
 def objects(values: Sequence[Any]) -> np.ndarray:
-    """Return values as an array of objects with one axis.
+    """Return the values as an object array with one axis.
 
     Example:
         >>> objects([[1, 2], None]).shape
@@ -38,7 +39,7 @@ def objects(values: Sequence[Any]) -> np.ndarray:
 
 
 def is_missing(value: Any) -> bool:
-    """Return whether a value stands for a missing one: `None`, NaN, `pandas.NA` or `NaT`.
+    """Return whether a value marks a missing one: `None`, NaN, `pandas.NA` or `NaT`.
 
     Example:
         >>> is_missing(float("nan")), is_missing("")
@@ -52,9 +53,10 @@ def is_missing(value: Any) -> bool:
 
 
 def of_objects(column: np.ndarray) -> np.ndarray | None:
-    """Return a column of objects as numbers: those that are clear; `None` if none are.
+    """Convert a column of objects to numbers, or return `None` if it is not clearly numeric.
 
-    Numbers with missing values become floats with NaN. Lists of one length become rows.
+    Floats and decimals with missing values become floats with NaN. Lists of equal length become
+    rows. Integers with missing values are not converted.
 
     Example:
         >>> of_objects(objects([decimal.Decimal("1.5"), None])).tolist()
@@ -76,7 +78,7 @@ def of_objects(column: np.ndarray) -> np.ndarray | None:
 
 
 def clear(column: np.ndarray) -> np.ndarray:
-    """Return a column of objects as numbers if that is clear, else as it is.
+    """Convert a column of objects to numbers if it is clearly numeric, else return it unchanged.
 
     Example:
         >>> clear(objects([True, False])).dtype, clear(objects(["a", None])).dtype
@@ -100,7 +102,7 @@ def _rows(rows: list[Any]) -> np.ndarray | None:
 
 
 def fault_of(column: np.ndarray) -> str:
-    """Return what a column holds that is no number, and the remedy.
+    """Describe the values in a column that are not numbers, and the remedy.
 
     Example:
         >>> fault_of(objects([1, None])).split(".")[0]
@@ -121,21 +123,21 @@ def fault_of(column: np.ndarray) -> str:
     if all(isinstance(value, (list, tuple, np.ndarray)) for value in present):
         if len(present) < len(column):
             return _MISSING.format("lists")
-        return "lists of several lengths, or of other things than numbers. Pad them to one length"
+        return "lists of different lengths, or lists of non-numbers. Pad them to one length"
     if all(isinstance(value, (bool, np.bool_)) for value in present):
         return _MISSING.format("truth values")
     if all(isinstance(value, numbers.Integral) for value in present):
         return _MISSING.format("integers")
     bad = next((v for v in present if not isinstance(v, numbers.Number)), first)
-    return f"objects such as {errors.describe(bad)}. Compute numbers from them"
+    return f"objects, for example {errors.describe(bad)}. Compute numbers from them"
 
 
 def as_numbers(column: np.ndarray, where: str) -> np.ndarray:
-    """Return a column as an array of numbers.
+    """Convert a column to an array of numbers.
 
     Args:
         column: The values.
-        where: The column's name and place, for errors.
+        where: The column's name and place, for error messages.
 
     Raises:
         ValueError: If it holds text, dates, or missing integers.
@@ -155,14 +157,14 @@ def as_numbers(column: np.ndarray, where: str) -> np.ndarray:
 def as_matrix(
     columns: Mapping[Any, np.ndarray] | Sequence[tuple[Any, np.ndarray]], name: str
 ) -> Any:
-    """Return columns of numbers side by side, as one array.
+    """Join columns of numbers side by side into one array.
 
     Args:
         columns: The columns by name, or pairs of a name and a column.
-        name: Name of the table, for errors.
+        name: Name of the table, for error messages.
 
     Raises:
-        ValueError: If columns hold no numbers; all of them are named.
+        ValueError: If any columns do not hold numbers. The message names up to six of them.
 
     Example:
         >>> as_matrix({"a": np.array([1, 2]), "b": np.array([0.5, 1.0])}, "x").tolist()
@@ -170,7 +172,7 @@ def as_matrix(
     """
     pairs = list(columns.items() if isinstance(columns, Mapping) else columns)
     if not pairs:
-        raise ValueError(f"`{name}` is a table without columns.")
+        raise ValueError(f"`{name}` is a table without columns; expected at least one column.")
     found, faults = [], []
     for label, column in pairs:
         try:
@@ -180,8 +182,8 @@ def as_matrix(
             continue
         if array.ndim > 1 and len(pairs) > 1:
             faults.append(
-                f"Column {label!r} of `{name}` holds arrays of shape {array.shape[1:]}. Pass such"
-                " columns as a dict, for a model with an input for each."
+                f"Column {label!r} of `{name}` holds arrays of shape {array.shape[1:]}. Pass the"
+                " columns as a dict, to a model with one input per column."
             )
         found.append(array)
     if faults:

@@ -1,4 +1,4 @@
-"""`Dataset`: elements from arrays, generators or files, transformed one stage after another."""
+"""`Dataset`: a pipeline of elements from arrays, generators or files."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from hornbeam.typing import FilePath
 __all__ = ["AUTOTUNE", "Dataset"]
 
 AUTOTUNE = -1
-"""The value of `num_parallel_calls` and `buffer_size` that leaves the number to the data set."""
+"""Value of `num_parallel_calls` and `buffer_size` that lets the data set choose the number."""
 
 INFINITE_CARDINALITY, UNKNOWN_CARDINALITY = -1, -2
 
 
 class Dataset:
-    """Elements that can be iterated again and again, transformed by stages.
+    """A sequence of elements that can be iterated repeatedly and transformed lazily.
 
-    An element is an array, or a tuple or dictionary of arrays. The names and meanings are those of
-    `tf.data.Dataset`; the elements are NumPy's. Nothing is computed before the elements are read.
+    The interface follows `tf.data.Dataset`, with NumPy arrays. An element is an array, or a tuple
+    or dictionary of arrays. Elements are computed only when they are read.
 
-    The order of the elements is a pure function of a seed and the number of the pass: the seed of
-    `shuffle`, else that of `fit`, else a random one. `fit` can therefore resume inside a pass.
-    Batches of rows of arrays are gathered at once and cost little; a `map` before `batch` costs a
-    call for each element, so put `map` after `batch` where the function allows it.
+    The order of the elements is a pure function of the seed and the pass number, so `fit` can
+    resume within a pass. The seed is the one given to `shuffle`, else the seed of `fit`, else
+    random. Batching rows of arrays is cheap, because each batch is one gather. A `map` before
+    `batch` makes one call per element, so put `map` after `batch` if the function can take batches.
 
     Example:
         >>> x, y = np.arange(10.0), np.arange(10) % 2
@@ -44,7 +44,7 @@ class Dataset:
         (3, [4, 4, 2])
     """
 
-    # The functions that read folders set them.
+    # Set by the functions that read folders.
     class_names: list[str] | None = None
     file_paths: list[str] | None = None
 
@@ -57,10 +57,11 @@ class Dataset:
 
     @classmethod
     def from_tensor_slices(cls, tensors: Any, name: str | None = None) -> Dataset:
-        """Return the rows of arrays, or of a tuple or dictionary of arrays.
+        """Make a data set of the rows of arrays, or of a tuple or dictionary of arrays.
 
         Raises:
-            ValueError: If the numbers of rows differ, or rows have several shapes.
+            ValueError: If the arrays have different numbers of rows, or the rows of one array have
+                different shapes.
 
         Example:
             >>> list(Dataset.from_tensor_slices({"a": [1, 2]}))
@@ -70,12 +71,12 @@ class Dataset:
 
     @classmethod
     def from_tensors(cls, tensors: Any, name: str | None = None) -> Dataset:
-        """Return a data set of one element."""
+        """Make a data set with one element."""
         return cls(stages.Elements([map_leaves(np.asarray, tensors)]))
 
     @classmethod
     def from_elements(cls, elements: Sequence[Any]) -> Dataset:
-        """Return the elements of a list.
+        """Make a data set of the elements of a list.
 
         Example:
             >>> list(Dataset.from_elements(["a", "b"]))
@@ -89,12 +90,12 @@ class Dataset:
         output_shapes: Any = None, args: tuple[Any, ...] | None = None,
         output_signature: Any = None, name: str | None = None,
     ) -> Dataset:  # fmt: skip
-        """Return the elements that a function yields; each pass calls it again.
+        """Make a data set of the elements that a function yields; each pass calls it again.
 
         Args:
             generator: Function that returns an iterable.
             output_types: Dtype of each array, in the structure of an element.
-            output_shapes: Ignored; each array has the shape that is yielded.
+            output_shapes: Ignored; each array keeps the shape that was yielded.
             args: Arguments of the function.
             output_signature: Objects with a `dtype`, in the structure of an element.
             name: Ignored.
@@ -109,8 +110,8 @@ class Dataset:
         if not callable(generator):
             raise TypeError(
                 "Dataset.from_generator: `generator` must be a function that returns an iterable,"
-                f" received {generator!r:.80}. A generator can be read only once; pass the function"
-                " that makes it."
+                f" received {generator!r:.80}. A generator can be read only once: pass the function"
+                " that makes the generator."
             )
         data = cls(stages.Elements(lambda: generator(*(args or ()))))
         if output_signature is not None:
@@ -128,18 +129,18 @@ class Dataset:
         cls, table: Any, columns: Sequence[str] | str | None = None,
         target: Sequence[str] | str | None = None,
     ) -> Dataset:  # fmt: skip
-        """Return the rows of a table, as dictionaries with the names of the columns.
+        """Make a data set of a table's rows, as dictionaries from column names to values.
 
         Args:
-            table: A frame of pandas or Polars, a table of PyArrow, a data set of Hugging Face, a
-                group of zarr, or a dictionary of arrays.
-            columns: Names of the columns; the elements of a single name are its values. Default:
-                all but the targets.
-            target: Name of the column of the targets, or several names. The elements are then pairs
-                of inputs and targets.
+            table: A pandas or Polars data frame, a PyArrow table, a Hugging Face data set, a zarr
+                group, or a dictionary of arrays.
+            columns: Names of the input columns. If it is a single name, the inputs are the values
+                of that column instead of dictionaries. Default: all columns but the targets.
+            target: Name of the target column, or several names. The elements are then pairs of
+                inputs and targets.
 
         Raises:
-            ValueError: If the table has no column of that name.
+            ValueError: If the table has no column with a given name.
 
         Example:
             >>> data = Dataset.from_table({"a": [1, 2], "b": [3, 4]}, target="b")
@@ -151,8 +152,9 @@ class Dataset:
             return rows._then(stages.Convert, lambda row: chosen(row, columns, target, "table"))
         if not isinstance(table, Mapping) and not adapters.is_table(table):
             raise TypeError(
-                "Dataset.from_table: expected a table, such as a frame of pandas or a dictionary of"
-                f" arrays, received {errors.describe(table)}. Arrays go to `from_tensor_slices`."
+                "Dataset.from_table: `table` must be a table, for example a pandas data frame or a"
+                f" dictionary of arrays, received {errors.describe(table)}. For arrays, use"
+                " `from_tensor_slices`."
             )
         found = dict(table) if isinstance(table, Mapping) else dict(adapters.columns_of(table))
         return cls.from_tensor_slices(chosen(found, columns, target, "table"))
@@ -162,18 +164,19 @@ class Dataset:
         cls, paths: FilePath | Sequence[FilePath], columns: Sequence[str] | str | None = None,
         target: Sequence[str] | str | None = None, batch_size: int | None = None,
     ) -> Dataset:  # fmt: skip
-        """Return the rows of Parquet files, of which row groups are read when they are needed.
+        """Make a data set of the rows of Parquet files, reading row groups only when needed.
 
-        `shuffle` changes the order of the row groups, and of the rows within several of them. Needs
-        PyArrow.
+        `shuffle` shuffles the order of the row groups, then the rows within windows of several row
+        groups. Needs PyArrow.
 
         Args:
             paths: A file, a folder, or several files.
-            columns, target: As in `from_table`; other columns are not read.
+            columns, target: As in `from_table`. Other columns are not read.
             batch_size: Number of rows per batch. Default: the elements are rows.
 
         Raises:
-            ValueError: If a file cannot be read, lacks a column, or differs from the first.
+            ValueError: If a file cannot be read, lacks a column, or has other columns than the
+                first file.
         """
         found = parquet_columns(
             paths, lambda names: chosen({n: n for n in names}, columns, target, "Parquet files")
@@ -186,16 +189,17 @@ class Dataset:
         cls, paths: FilePath | Sequence[FilePath], columns: Sequence[str] | str | None = None,
         target: Sequence[str] | str | None = None,
     ) -> Dataset:  # fmt: skip
-        """Return the samples of tar files in the form of WebDataset.
+        """Make a data set of the samples in tar files of the WebDataset format.
 
-        Consecutive files `key.extension` of one key are a sample: a dictionary with the extensions,
-        and the key as `"__key__"`. Texts, numbers (.cls), .json, .npy, .npz and images are decoded;
-        others stay bytes. Pickles are refused, because they may run any code.
+        Consecutive files `key.extension` with the same key form a sample. A sample is a dictionary
+        from extensions to contents, with the key as `"__key__"`. Text, numbers (.cls), .json, .npy,
+        .npz and images are decoded; other files stay bytes. Pickles are refused, because loading
+        them can run arbitrary code.
 
         Args:
-            paths: A tar file, a folder of tar files, or several files; .tar.gz too.
-            columns: Names of extensions; the elements of a single name are its values. Default:
-                all but the target.
+            paths: A tar file, a folder of tar files, or several files. They may be .tar.gz files.
+            columns: Extensions of the inputs. If it is a single extension, the inputs are its
+                contents instead of dictionaries. Default: all but the target.
             target: Extension of the targets. The elements are then pairs of inputs and targets.
 
         Raises:
@@ -212,14 +216,14 @@ class Dataset:
 
     @classmethod
     def range(cls, *args: int, name: str | None = None, output_type: Any = "int64") -> Dataset:
-        """Return the numbers of `range(*args)`."""
+        """Make a data set of the numbers of `range(*args)`."""
         return cls(stages.Slices(np.arange(*args, dtype=output_type)))
 
     @classmethod
     def zip(cls, *datasets: Any, name: str | None = None) -> Dataset:
-        """Return tuples (or dictionaries) of the elements of several data sets.
+        """Combine the elements of several data sets into tuples or dictionaries.
 
-        The result is as long as the shortest of them.
+        The result is as long as the shortest data set.
 
         Args:
             *datasets: Data sets, or one tuple or dictionary of data sets.
@@ -241,17 +245,17 @@ class Dataset:
     # --- iteration ------------------------------------------------------------------------------
 
     def __iter__(self) -> Iterator[Any]:
-        """Iterate over the elements; each pass has a new order if the data are shuffled."""
+        """Iterate over the elements. If the data are shuffled, each pass has a new order."""
         if self._seed is None:
             self._seed = int(np.random.randint(2**31))
         number, self._passes = self._passes, self._passes + 1
         return self.elements(self._seed, number)
 
     def elements(self, seed: int, epoch: int, start: int = 0) -> Iterator[Any]:
-        """Return the elements of a pass, from one on.
+        """Iterate over the elements of a pass, from element `start` on.
 
         Args:
-            seed: Seed of the shuffles that have none of their own.
+            seed: Seed for `shuffle` stages that were made without a seed.
             epoch: Number of the pass.
             start: Number of the first element.
 
@@ -264,7 +268,7 @@ class Dataset:
         return self._stage.run(Turn(seed, epoch), start)
 
     def row_batches(self) -> stages.Batch | None:
-        """Return the stage that makes batches, if the elements are batches of rows of arrays."""
+        """Return the `Batch` stage if it is the last stage besides `prefetch`, else `None`."""
         stage = self._stage
         while isinstance(stage, stages.Prefetch):
             stage = stage.before
@@ -274,18 +278,19 @@ class Dataset:
         """Return the number of elements.
 
         Raises:
-            TypeError: If it is infinite or unknown.
+            TypeError: If the number is infinite or unknown.
         """
         size = self._stage.size
         if size is None or math.isinf(size):
             kind = "unknown" if size is None else "infinite"
             raise TypeError(
-                f"The length of the Dataset is {kind}. `cardinality()` returns -1 or -2."
+                f"The length of the Dataset is {kind}. Use `cardinality()`, which returns -1 for"
+                " infinite and -2 for unknown."
             )
         return int(size)
 
     def cardinality(self) -> int:
-        """Return the number of elements, -1 if it is infinite, or -2 if it is unknown."""
+        """Return the number of elements, or -1 if it is infinite, or -2 if it is unknown."""
         size = self._stage.size
         if size is None:
             return UNKNOWN_CARDINALITY
@@ -300,26 +305,29 @@ class Dataset:
         ).replace("-2", "an unknown number of")
 
     def as_numpy(self) -> Dataset:
-        """Return the same elements with NumPy arrays, whatever `map` returned."""
+        """Convert the arrays in the elements to NumPy arrays, for example those `map` returned."""
         return self._then(stages.Convert, lambda element: map_leaves(np.asarray, element))
 
     def as_numpy_iterator(self) -> Iterator[Any]:
-        """Return an iterator over the elements as NumPy arrays."""
+        """Iterate over the elements as NumPy arrays."""
         return iter(self.as_numpy())
 
     def get_single_element(self) -> Any:
         """Return the only element.
 
         Raises:
-            ValueError: If there are none or several.
+            ValueError: If there are no elements or several.
         """
         found = list(self.take(2))
         if len(found) != 1:
-            raise ValueError("Dataset.get_single_element: there is not exactly one element.")
+            raise ValueError(
+                "Dataset.get_single_element: expected exactly one element, received"
+                f" {'several' if found else 'none'}."
+            )
         return found[0]
 
     def reduce(self, initial_state: Any, reduce_func: Callable[[Any, Any], Any]) -> Any:
-        """Return the last state of a function of a state and each element.
+        """Fold the elements into one value with a function of the state and an element.
 
         Example:
             >>> int(Dataset.range(4).reduce(0, lambda state, n: state + n))
@@ -331,7 +339,7 @@ class Dataset:
         return state
 
     def apply(self, transformation_func: Callable[[Dataset], Dataset]) -> Dataset:
-        """Return a function of this data set."""
+        """Apply a function to this data set."""
         return transformation_func(self)
 
     # --- stages ---------------------------------------------------------------------------------
@@ -343,7 +351,7 @@ class Dataset:
         self, map_func: Callable[..., Any], num_parallel_calls: int | None = None,
         deterministic: bool | None = None, name: str | None = None, **_: Any,
     ) -> Dataset:  # fmt: skip
-        """Return a function of each element; of a tuple, its parts are the arguments.
+        """Apply a function to each element. The parts of a tuple are passed as arguments.
 
         Args:
             map_func: The function.
@@ -360,7 +368,7 @@ class Dataset:
         return self._then(stages.Map, map_func, threads)
 
     def filter(self, predicate: Callable[..., Any], name: str | None = None) -> Dataset:
-        """Return the elements for which a function is true.
+        """Keep the elements for which `predicate` returns true.
 
         Example:
             >>> list(Dataset.range(4).filter(lambda n: n % 2 == 0))
@@ -372,15 +380,15 @@ class Dataset:
         self, batch_size: int, drop_remainder: bool = False, num_parallel_calls: int | None = None,
         deterministic: bool | None = None, name: str | None = None,
     ) -> Dataset:  # fmt: skip
-        """Return batches of elements, stacked on a new first axis.
+        """Combine elements into batches, stacked along a new first axis.
 
         Args:
             batch_size: Number of elements per batch.
-            drop_remainder: Whether a smaller last batch is left out.
+            drop_remainder: Whether to drop a smaller last batch.
             num_parallel_calls, deterministic, name: Ignored.
 
         Raises:
-            ValueError: When the batch is read, if its elements have several shapes.
+            ValueError: When a batch is read whose elements have different shapes.
         """
         size = _count("batch", "batch_size", batch_size)
         return self._then(stages.Batch, size, bool(drop_remainder))
@@ -389,15 +397,15 @@ class Dataset:
         self, batch_size: int, padded_shapes: Any = None, padding_values: Any = None,
         drop_remainder: bool = False, name: str | None = None,
     ) -> Dataset:  # fmt: skip
-        """Return batches of elements, which are padded at their ends to one shape.
+        """Combine elements into batches, padding each element at its ends to a common shape.
 
         Args:
             batch_size: Number of elements per batch.
-            padded_shapes: Shapes in the structure of an element; `None` in a shape means the
-                largest size in the batch. Default: all sizes.
-            padding_values: Value in the structure of an element, or one for all. Default: 0, or
-                empty texts.
-            drop_remainder: Whether a smaller last batch is left out.
+            padded_shapes: Shapes in the structure of an element. `None` in a shape means the
+                largest size in the batch. Default: the largest size on every axis.
+            padding_values: Padding values in the structure of an element, or one value for all
+                arrays. Default: 0, or the empty string for text.
+            drop_remainder: Whether to drop a smaller last batch.
             name: Ignored.
 
         Example:
@@ -411,13 +419,13 @@ class Dataset:
         return self._then(stages.Batch, size, bool(drop_remainder), padding)
 
     def unbatch(self, name: str | None = None) -> Dataset:
-        """Return the rows of each element."""
+        """Split each element into its rows."""
         return self._then(stages.Unbatch)
 
     def rebatch(
         self, batch_size: int, drop_remainder: bool = False, name: str | None = None
     ) -> Dataset:
-        """Return the same rows in batches of another size.
+        """Regroup the rows of batches into batches of another size.
 
         Example:
             >>> [len(x) for x in Dataset.range(5).batch(2).rebatch(3)]
@@ -430,15 +438,15 @@ class Dataset:
         self, buffer_size: int | None = None, seed: int | None = None,
         reshuffle_each_iteration: bool | None = True, name: str | None = None,
     ) -> Dataset:  # fmt: skip
-        """Return the elements in random order.
+        """Put the elements in random order.
 
-        Rows of arrays are shuffled completely. Other elements are drawn from a window.
+        Rows of arrays are shuffled completely. Other elements are drawn from a buffer in memory.
 
         Args:
-            buffer_size: Number of elements of the window, which are held in memory; needed for
-                other elements than rows of arrays.
-            seed: Seed of the order. Default: that of the pass.
-            reshuffle_each_iteration: Whether each pass has another order.
+            buffer_size: Number of elements in the buffer. Required unless the elements are rows of
+                arrays.
+            seed: Seed of the order. Default: the seed of the pass.
+            reshuffle_each_iteration: Whether each pass has a different order.
             name: Ignored.
 
         Example:
@@ -452,38 +460,39 @@ class Dataset:
         return self._then(stages.Shuffle, window, seed, reshuffle_each_iteration is not False)
 
     def cache(self, filename: str | os.PathLike[str] = "", name: str | None = None) -> Dataset:
-        """Return the elements of the first complete pass, which are kept in memory.
+        """Keep the elements of the first complete pass in memory and return them afterwards.
 
         Raises:
-            ValueError: If a file is given.
+            ValueError: If a file name is given.
         """
         if filename:
             raise ValueError(
-                "Dataset.cache: elements are kept in memory only. Call `cache()` without a file, or"
-                " store arrays with `np.save` and open them with `np.load(..., mmap_mode='r')`."
+                "Dataset.cache: elements can be cached only in memory, received the file name"
+                f" {filename!r}. Call `cache()` without a file name, or store arrays with"
+                " `np.save` and open them with `np.load(..., mmap_mode='r')`."
             )
         return self._then(stages.Cache)
 
     def repeat(self, count: int | None = None, name: str | None = None) -> Dataset:
-        """Return the elements several times; without end if `count` is `None` or -1."""
+        """Repeat the elements `count` times, or endlessly if `count` is `None` or -1."""
         if count is None or count == -1:
             return self._then(stages.Repeat, None)
         return self._then(stages.Repeat, _count("repeat", "count", count, least=0))
 
     def take(self, count: int, name: str | None = None) -> Dataset:
-        """Return the first elements; all if `count` is -1."""
+        """Keep the first `count` elements, or all if `count` is -1."""
         if count == -1:
             return self
         return self._then(stages.Slice, 0, _count("take", "count", count, least=0))
 
     def skip(self, count: int, name: str | None = None) -> Dataset:
-        """Return the elements after the first; none if `count` is -1."""
+        """Skip the first `count` elements, or all if `count` is -1."""
         if count == -1:
             return self.take(0)
         return self._then(stages.Slice, _count("skip", "count", count, least=0))
 
     def shard(self, num_shards: int, index: int, name: str | None = None) -> Dataset:
-        """Return each `num_shards`-th element, from number `index` on."""
+        """Keep every `num_shards`-th element, starting at element `index`."""
         count = _count("shard", "num_shards", num_shards)
         first = _count("shard", "index", index, least=0)
         if first >= count:
@@ -493,18 +502,19 @@ class Dataset:
         return self._then(stages.Slice, first, None, count)
 
     def concatenate(self, dataset: Dataset, name: str | None = None) -> Dataset:
-        """Return the elements of this data set, then those of another."""
+        """Append the elements of another data set."""
         return self._then(stages.Concatenate, dataset._stage)
 
     def enumerate(self, start: int = 0, name: str | None = None) -> Dataset:
-        """Return pairs of a number and an element."""
+        """Pair each element with its number, counting from `start`."""
         return self._then(stages.Enumerate, start)
 
     def prefetch(self, buffer_size: int = AUTOTUNE, name: str | None = None) -> Dataset:
-        """Return the same elements, read ahead by a thread.
+        """Read elements ahead in a thread.
 
         Args:
-            buffer_size: The most elements that wait, or `AUTOTUNE`. With 0, nothing is read ahead.
+            buffer_size: Maximum number of elements that are read ahead, or `AUTOTUNE`. With 0,
+                nothing is read ahead.
             name: Ignored.
         """
         if buffer_size == 0:
@@ -519,12 +529,12 @@ class Dataset:
         block_length: int = 1, num_parallel_calls: int | None = None,
         deterministic: bool | None = None, name: str | None = None,
     ) -> Dataset:  # fmt: skip
-        """Return the elements of the data sets that a function makes, a few of each in turn.
+        """Map each element to a data set and take a few elements of each data set in turn.
 
         Args:
             map_func: Function from an element to a data set.
-            cycle_length: The most data sets that are read at the same time. Default: 4.
-            block_length: Number of elements of one data set that follow each other.
+            cycle_length: Maximum number of data sets that are read at the same time. Default: 4.
+            block_length: Number of consecutive elements to take from one data set.
             num_parallel_calls, deterministic, name: Ignored.
 
         Example:
@@ -541,22 +551,22 @@ class Dataset:
         return self._then(nested.Interleave, _opener("interleave", map_func), cycle, block)
 
     def flat_map(self, map_func: Callable[..., Dataset], name: str | None = None) -> Dataset:
-        """Return the elements of the data sets that a function makes, one after another."""
+        """Map each element to a data set and chain the data sets."""
         return self._then(nested.Interleave, _opener("flat_map", map_func), 1, 1)
 
     def window(
         self, size: int, shift: int | None = None, stride: int = 1, drop_remainder: bool = False,
         name: str | None = None,
     ) -> Dataset:  # fmt: skip
-        """Return windows of consecutive elements, each a data set.
+        """Group consecutive elements into windows. Each window is a data set.
 
         If the elements are tuples or dictionaries, a window is a tuple or dictionary of data sets.
 
         Args:
-            size: Number of elements of a window.
+            size: Number of elements per window.
             shift: Number of elements between the starts of two windows. Default: `size`.
-            stride: Distance of the elements of a window.
-            drop_remainder: Whether smaller windows at the end are left out.
+            stride: Distance between the elements of a window.
+            drop_remainder: Whether to drop smaller windows at the end.
             name: Ignored.
 
         Example:
@@ -589,7 +599,7 @@ def _opener(name: str, map_func: Callable[..., Dataset]) -> Callable[[Any, Turn]
 
 
 def _count(method: str, name: str, value: Any, least: int = 1, none: int | None = None) -> int:
-    """Return a checked number; `AUTOTUNE` means the number of processors."""
+    """Check a number and return it. `AUTOTUNE` means the number of processors."""
     if value is None and none is not None:
         return none
     if value == AUTOTUNE and name == "num_parallel_calls":

@@ -16,7 +16,7 @@ __all__ = [
 
 
 def map_leaves(function: Callable[..., Any], *elements: Any) -> Any:
-    """Return elements with a function of their arrays; a list counts as an array.
+    """Apply a function to each array of the elements. A list counts as an array.
 
     Example:
         >>> map_leaves(len, ([1, 2], {"a": [3]}))
@@ -32,7 +32,7 @@ def map_leaves(function: Callable[..., Any], *elements: Any) -> Any:
 
 
 def leaves(element: Any) -> list[Any]:
-    """Return the arrays of an element in order.
+    """Return the arrays of an element, in order.
 
     Example:
         >>> leaves(({"a": 1}, 2))
@@ -44,14 +44,14 @@ def leaves(element: Any) -> list[Any]:
 
 
 def arrays_of(data: Any, name: str) -> Any:
-    """Return data with arrays, of which each has rows.
+    """Convert the parts of data to arrays with the same number of rows.
 
     Args:
         data: Arrays, nested lists, tables, or tuples and dictionaries of them.
-        name: Name of the function, for errors.
+        name: Name of the function, for error messages.
 
     Raises:
-        ValueError: If a part cannot be an array of one shape, or the numbers of rows differ.
+        ValueError: If a part cannot become an array, or the parts have different numbers of rows.
 
     Example:
         >>> arrays_of(([1, 2], {"a": [[3], [4]]}), "from_tensor_slices")[1]["a"].shape
@@ -66,8 +66,8 @@ def arrays_of(data: Any, name: str) -> Any:
             array = a.to_numpy() if hasattr(a, "to_numpy") else np.asarray(a)
         except ValueError as error:
             raise ValueError(
-                f"Dataset.{name}: rows of several shapes cannot be one array: {error} Pad them, or"
-                " use `from_generator` and `padded_batch`."
+                f"Dataset.{name}: rows of different shapes cannot form an array: {error} Pad the"
+                " rows, or use `from_generator` and `padded_batch`."
             ) from None
         if not array.ndim:
             raise ValueError(f"Dataset.{name}: expected arrays with rows, received {a!r:.60}.")
@@ -86,7 +86,7 @@ def rows_of(element: Any, name: str = "unbatch") -> int:
     """Return the number of rows of an element, which must be the same in all its arrays.
 
     Raises:
-        ValueError: If there are several numbers, or no rows.
+        ValueError: If the arrays have different numbers of rows, or there is no array with rows.
 
     Example:
         >>> rows_of((np.zeros((3, 2)), np.zeros(3)))
@@ -118,17 +118,17 @@ def _check_structure(batch: Sequence[Any], name: str, first: int) -> None:
     for number, element in enumerate(batch[1:], 1):
         if kind(element) != expected:
             raise ValueError(
-                f"Dataset.{name}: element {first + number} has another structure than element"
+                f"Dataset.{name}: element {first + number} has a different structure from element"
                 f" {first}: {element!r:.80} and {batch[0]!r:.80}."
             )
 
 
 def stack(batch: Sequence[Any], first: int = 0) -> Any:
-    """Return elements stacked on a new first axis.
+    """Stack elements along a new first axis.
 
     Args:
-        batch: Elements of one structure.
-        first: Number of the first element, for errors.
+        batch: Elements with the same structure.
+        first: Number of the first element, for error messages.
 
     Raises:
         ValueError: If the structures or shapes differ.
@@ -150,7 +150,8 @@ def stack(batch: Sequence[Any], first: int = 0) -> Any:
             if array.shape != shape:
                 raise ValueError(
                     f"Dataset.batch: element {first + number} has shape {array.shape}, and element"
-                    f" {first} shape {shape}. Use `padded_batch`, or make them equal by `map`."
+                    f" {first} has shape {shape}. Use `padded_batch`, or make the shapes equal with"
+                    " `map`."
                 )
         return np.stack(arrays)
 
@@ -158,16 +159,18 @@ def stack(batch: Sequence[Any], first: int = 0) -> Any:
 
 
 def pad(batch: Sequence[Any], shapes: Any, values: Any, name: str = "padded_batch") -> Any:
-    """Return elements stacked after they are padded at their ends to one shape.
+    """Pad elements at their ends to a common shape, then stack them.
 
     Args:
-        batch: Elements of one structure.
-        shapes: Shapes in the same structure, `None` for the largest size in the batch; or `None`.
-        values: The value that fills each array, or one for all; `None` for zeros and empty texts.
-        name: Name of the function, for errors.
+        batch: Elements with the same structure.
+        shapes: Shapes in the same structure. `None` in a shape, or for all shapes, means the
+            largest size in the batch.
+        values: Padding values in the same structure, or one value for all arrays. `None` means 0,
+            or the empty string for text.
+        name: Name of the function, for error messages.
 
     Raises:
-        ValueError: If an element is larger than its shape, or has another number of axes.
+        ValueError: If an element is larger than its shape, or the elements have different ranks.
 
     Example:
         >>> pad([[1], [2, 3]], None, None)
@@ -186,7 +189,7 @@ def pad(batch: Sequence[Any], shapes: Any, values: Any, name: str = "padded_batc
         rank = arrays[0].ndim
         if any(array.ndim != rank for array in arrays):
             raise ValueError(
-                f"Dataset.{name}: elements have several numbers of axes: shapes"
+                f"Dataset.{name}: elements must have the same rank, received shapes"
                 f" {sorted({array.shape for array in arrays})}."
             )
         largest = tuple(max(array.shape[axis] for array in arrays) for axis in range(rank))
@@ -235,7 +238,7 @@ def _per_leaf(
 
 
 def concatenated(batches: Sequence[Any]) -> Any:
-    """Return batches as one.
+    """Concatenate batches along the first axis.
 
     Example:
         >>> concatenated([np.array([1, 2]), np.array([3])])
@@ -247,5 +250,5 @@ def concatenated(batches: Sequence[Any]) -> Any:
 
 
 def add_place(error: Exception, stage: str, number: int) -> None:
-    """Note in an error of the user's function in which stage and element it was raised."""
+    """Add a note to an error of the user's function: the stage and element where it occurred."""
     error.add_note(f"This was raised in Dataset.{stage}, for element {number}.")

@@ -1,4 +1,4 @@
-"""Paths of several files, and the choice of columns."""
+"""Finds data files and selects columns."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ __all__ = ["chosen", "files_of", "names_of"]
 def files_of(
     paths: FilePath | Sequence[FilePath], method: str, endings: tuple[str, ...]
 ) -> list[str]:
-    """Return the paths of files.
+    """Return the paths of the given files and of the files in the given folders.
 
     Args:
         paths: A file, a folder, or several files.
-        method: Name of the method, for errors.
-        endings: How names of files in a folder end.
+        method: Name of the method, for error messages.
+        endings: File name endings to look for in a folder.
 
     Raises:
-        FileNotFoundError: If there is no such file, or none in a folder.
+        FileNotFoundError: If a path does not exist, or a folder has no matching files.
         ValueError: If no file is given.
     """
     given = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
@@ -44,12 +44,12 @@ def files_of(
             )
         found += files
     if not found:
-        raise ValueError(f"Dataset.{method}: `paths` names no file.")
+        raise ValueError(f"Dataset.{method}: `paths` is empty; expected at least one file.")
     return found
 
 
 def names_of(names: Sequence[str] | str | None) -> list[str]:
-    """Return one name, several or none as a list.
+    """Convert a name, a sequence of names or `None` to a list of names.
 
     Example:
         >>> names_of("a"), names_of(None)
@@ -61,16 +61,16 @@ def names_of(names: Sequence[str] | str | None) -> list[str]:
 
 
 def chosen(row: Mapping[str, Any], columns: Any, target: Any, owner: str) -> Any:
-    """Return the chosen columns of a row or table.
+    """Select the input and target columns of a row or table.
 
     Args:
         row: The columns by name.
         columns: Names of the inputs, or a single name. Default: all but the targets.
         target: Names of the targets, or a single name.
-        owner: What has the columns, for errors.
+        owner: Description of the row or table, for error messages.
 
     Raises:
-        ValueError: If there is no column of that name.
+        ValueError: If there is no column with a given name.
 
     Example:
         >>> chosen({"a": 1, "b": 2}, None, "b", "table")

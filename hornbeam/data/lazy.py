@@ -1,4 +1,4 @@
-"""Arrays whose rows stay in a file, or in another form, until a batch needs them."""
+"""Arrays whose rows stay in a file, or in another format, until a batch needs them."""
 
 from __future__ import annotations
 
@@ -11,24 +11,25 @@ import numpy as np
 
 __all__ = ["Blocks", "LazyArray", "is_on_disk", "loaded", "part", "shuffled"]
 
-# Rows are shuffled within windows of blocks, which the cache of `Blocks` can hold.
+# Rows are shuffled within windows of blocks. A window must fit in the cache of `Blocks`.
 _WINDOW_BYTES = 2**25
 _CACHE_BYTES = 2**26
 _BLOCK_BYTES = 2**20
 
 
 class LazyArray:
-    """An array of which only the rows that are asked for are in memory.
+    """Array that loads only the requested rows into memory.
 
-    It has the attributes of an array, and is indexed by a slice or an array of row numbers.
+    It has the attributes of a NumPy array, and can be indexed with a slice or an array of row
+    numbers.
 
     Args:
-        take: Function that returns the rows with given numbers as a NumPy array.
+        take: Function from an array of row numbers to a NumPy array of the rows.
         length: Number of rows.
-        starts: Number of the first row of each block that is read as a whole. Default: `None`,
-            single rows can be read.
+        starts: Row numbers at which the blocks start, if rows are read in blocks. Default: `None`,
+            which means that single rows can be read.
         first: Number of the first row.
-        sample: Array without rows, with the shape and dtype. Default: found by reading a row.
+        sample: Array with no rows that has the shape and dtype. Default: found by reading a row.
 
     Example:
         >>> a = LazyArray(lambda numbers: numbers[:, None] * 10, length=5)
@@ -57,17 +58,17 @@ class LazyArray:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Number of rows, then the shape of a row."""
+        """The number of rows, followed by the shape of a row."""
         return (self._length, *self._shown().shape[1:])
 
     @property
     def ndim(self) -> int:
-        """Number of axes."""
+        """The number of axes."""
         return self._shown().ndim
 
     @property
     def nbytes(self) -> int:
-        """Bytes that all rows would take in memory."""
+        """The number of bytes that all rows would take in memory."""
         return int(np.prod(self.shape)) * self.dtype.itemsize
 
     def __len__(self) -> int:
@@ -79,7 +80,10 @@ class LazyArray:
         else:
             numbers = np.asarray(rows, "int64")
         if numbers.ndim != 1:
-            raise TypeError("A lazy array is indexed by a slice or an array of row numbers.")
+            raise TypeError(
+                "A lazy array can be indexed only with a slice or an array of row numbers, received"
+                f" an array of {numbers.ndim} axes."
+            )
         if not len(numbers):
             return self._shown()
         return self._take(numbers + self._first)
@@ -88,22 +92,22 @@ class LazyArray:
         return np.asarray(self[:], dtype)
 
     def part(self, start: int, stop: int) -> LazyArray:
-        """Return some consecutive rows, without reading them."""
+        """Return a lazy array of some consecutive rows, without reading them."""
         return LazyArray(self._take, stop - start, self.starts, self._first + start, self._sample)
 
     def blocks_of(self, rows: np.ndarray) -> np.ndarray:
-        """Return the numbers of the blocks that hold rows."""
+        """Return the block number of each row."""
         assert self.starts is not None
         return np.searchsorted(self.starts, rows + self._first, "right") - 1
 
 
 class Blocks:
-    """Rows that are read in blocks, of which the latest are kept.
+    """Reader of rows in blocks, with a cache of the most recently used blocks.
 
     Args:
         starts: Number of the first row of each block.
-        read: Function from the number of a block to its rows.
-        name: What is read, for errors.
+        read: Function from a block number to the block's rows.
+        name: Description of the data, for error messages.
 
     Example:
         >>> rows = Blocks([0, 3], lambda block: np.arange(3) + 3 * block, "numbers")
@@ -117,10 +121,10 @@ class Blocks:
         self._kept: collections.OrderedDict[int, np.ndarray] = collections.OrderedDict()
         self._bytes = 0
         self._like: np.ndarray | None = None
-        self._lock = threading.Lock()  # batches are made by several threads
+        self._lock = threading.Lock()  # several threads make batches
 
     def __call__(self, numbers: np.ndarray) -> np.ndarray:
-        """Return the rows with these numbers."""
+        """Return the rows with the given numbers."""
         blocks = np.searchsorted(self.starts, numbers, "right") - 1
         out = None
         for block in np.unique(blocks):
@@ -141,7 +145,7 @@ class Blocks:
             rows = self._read(block)
         except Exception as error:
             error.add_note(
-                f"This was raised while {self._name} was read, from row {self.starts[block]} on."
+                f"This was raised while reading {self._name}, from row {self.starts[block]} on."
             )
             raise
         self._check(rows, block)
@@ -157,14 +161,14 @@ class Blocks:
         like = self._like
         if rows.shape[1:] != like.shape[1:]:
             raise ValueError(
-                f"{self._name}: the rows from {self.starts[block]} on have shape"
-                f" {rows.shape[1:]}, those before {like.shape[1:]}. Rows of one array must have"
-                " one shape."
+                f"{self._name}: all rows must have the same shape, but the rows from"
+                f" {self.starts[block]} on have shape {rows.shape[1:]}, and the earlier rows have"
+                f" shape {like.shape[1:]}."
             )
 
 
 def rows_of_a_block(row_bytes: int, chunk: int | None = None) -> int:
-    """Return a number of rows that are read at once: whole chunks of a file, about a MiB.
+    """Return the number of rows to read at once: whole chunks of a file, about 1 MiB.
 
     Example:
         >>> rows_of_a_block(row_bytes=1024, chunk=100)
@@ -177,13 +181,13 @@ def rows_of_a_block(row_bytes: int, chunk: int | None = None) -> int:
 def shuffled(order: np.ndarray, arrays: Sequence[Any], random: np.random.Generator) -> np.ndarray:
     """Return row numbers in random order.
 
-    If rows of an array are read in blocks, the blocks are shuffled, then the rows within windows
-    of blocks. So a pass reads each block once.
+    If the rows of an array are read in blocks, shuffles the blocks, and then the rows within
+    windows of several blocks. A pass therefore reads each block only once.
 
     Args:
         order: The row numbers.
-        arrays: The arrays that have these rows.
-        random: Where the order comes from.
+        arrays: The arrays that hold the rows.
+        random: The random number generator.
 
     Example:
         >>> sorted(shuffled(np.arange(3), [], np.random.default_rng(1)).tolist())
@@ -201,7 +205,7 @@ def shuffled(order: np.ndarray, arrays: Sequence[Any], random: np.random.Generat
 
 
 def is_on_disk(a: Any) -> bool:
-    """Return whether the rows of an array are in a file and not in memory.
+    """Return whether the rows of an array are read on demand and not held in memory.
 
     Example:
         >>> is_on_disk(np.zeros(3))
@@ -215,7 +219,7 @@ def is_on_disk(a: Any) -> bool:
 
 
 def loaded(a: Any) -> Any:
-    """Return a lazy array in memory; other things as they are.
+    """Read a lazy array into memory. Other objects are returned unchanged.
 
     Example:
         >>> loaded(LazyArray(lambda numbers: numbers, length=2)).tolist()

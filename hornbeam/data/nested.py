@@ -1,4 +1,4 @@
-"""Stages whose elements come from several data sets, or are data sets."""
+"""Stages that read several data sets, or make data sets."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ __all__ = ["Interleave", "Window"]
 
 
 class Interleave(After):
-    """The elements of several data sets, a few of each in turn.
+    """Stage that takes a few elements from each of several data sets in turn.
 
     Args:
-        open_run: Function of an element and a turn that returns an iterator over a data set.
-        cycle_length: The most data sets that are read at the same time.
-        block_length: Number of elements of one data set that follow each other.
+        before: The stage before.
+        open_run: Function from an element and a `Turn` to an iterator over a data set.
+        cycle_length: Maximum number of data sets that are read at the same time.
+        block_length: Number of consecutive elements to take from one data set.
     """
 
     def __init__(
@@ -55,13 +56,14 @@ class Interleave(After):
 
 
 class Window(After):
-    """Windows of consecutive elements, as lists.
+    """Stage that groups consecutive elements into windows, as lists.
 
     Args:
-        size: Number of elements of a window.
-        shift: Number of elements from the start of a window to the start of the next.
-        stride: Distance of the elements of a window.
-        drop_remainder: Whether windows with fewer elements at the end are left out.
+        before: The stage before.
+        size: Number of elements per window.
+        shift: Number of elements between the starts of two windows.
+        stride: Distance between the elements of a window.
+        drop_remainder: Whether to drop windows with fewer elements at the end.
     """
 
     def __init__(self, before: Stage, size: int, shift: int, stride: int, drop_remainder: bool):

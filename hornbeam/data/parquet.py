@@ -1,4 +1,4 @@
-"""Parquet files as columns that are read by row groups."""
+"""Reads the columns of Parquet files, one row group at a time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class _Files:
     Attributes:
         names: Names of the columns.
         starts: Number of the first row of each row group.
-        length: Number of rows of all files.
+        length: Total number of rows.
     """
 
     def __init__(self, paths: list[str]):
@@ -41,9 +41,9 @@ class _Files:
                 ):
                     found = schema.field(name).type if name in schema.names else "missing"
                     raise ValueError(
-                        f"Dataset.from_parquet: column {name!r} is {found} in {path!r}, and"
-                        f" {self.schema.field(name).type} in {paths[0]!r}. All files must have the"
-                        " same columns."
+                        "Dataset.from_parquet: all files must have the same columns, but column"
+                        f" {name!r} is {found} in {path!r}, and"
+                        f" {self.schema.field(name).type} in {paths[0]!r}."
                     )
         groups = [
             (file, group, metadata.row_group(group).num_rows)
@@ -62,11 +62,11 @@ class _Files:
                 return file.metadata
         except (OSError, ValueError) as error:
             raise ValueError(
-                f"Dataset.from_parquet: {path!r} is damaged or no Parquet file: {error}"
+                f"Dataset.from_parquet: {path!r} is damaged or not a Parquet file: {error}"
             ) from error
 
     def read(self, block: int, name: str) -> np.ndarray:
-        """Return a column of a row group."""
+        """Read a column of a row group."""
         file, group, rows = self._groups[block]
         path = self._paths[file]
         where = f"Dataset.from_parquet: column {name!r} of row group {group} of {path!r}"
@@ -85,11 +85,11 @@ class _Files:
 def parquet_columns(
     paths: FilePath | Sequence[FilePath], choose: Callable[[list[str]], Any]
 ) -> Any:
-    """Return columns of Parquet files as arrays that are read by row groups.
+    """Return columns of Parquet files as lazy arrays that read one row group at a time.
 
     Args:
         paths: A file, a folder, or several files.
-        choose: Function from the names of all columns to a structure of names.
+        choose: Function from the list of all column names to a structure of names.
     """
     files = _Files(files_of(paths, "from_parquet", (".parquet", ".pq")))
 

@@ -1,4 +1,4 @@
-"""`PyDataset`: batches by number, prepared ahead by threads or processes."""
+"""`PyDataset`: batches made by index, prepared ahead by threads or processes."""
 
 from __future__ import annotations
 
@@ -20,19 +20,20 @@ __all__ = ["PyDataset", "Reader"]
 
 
 class PyDataset:
-    """A data set whose batches are made by Python code, each by its number.
+    """Base class of data sets whose batches are made by Python code, each by its index.
 
     Subclasses implement `__getitem__(index)`, which returns `(x, y)` or `(x, y, sample_weight)`,
-    and `__len__`, the number of batches (or the property `num_batches`; `None` means endless).
-    Keras 2 calls this class `Sequence`.
+    and `__len__`, which returns the number of batches. Instead of `__len__`, they may implement the
+    property `num_batches`, where `None` means endless. Keras 2 calls this class `Sequence`.
 
     Args:
-        workers: Number of threads or processes that prepare batches ahead. With 1 and no processes,
-            each batch is made when it is needed, while the device computes.
-        use_multiprocessing: Whether the workers are processes, for a `__getitem__` that holds
-            Python's lock. The data set must then be picklable, and the script's main part must be
-            under `if __name__ == "__main__":`.
-        max_queue_size: The most batches that are prepared ahead; at least one for each worker.
+        workers: Number of threads or processes that prepare batches ahead. With 1 and no
+            multiprocessing, each batch is made when it is needed, while the device computes.
+        use_multiprocessing: Whether the workers are processes instead of threads. Use processes for
+            a `__getitem__` that holds Python's global interpreter lock. The data set must then be
+            picklable, and the script's main part must be under `if __name__ == "__main__":`.
+        max_queue_size: Maximum number of batches that are prepared ahead, but at least one per
+            worker.
 
     Raises:
         ValueError: If `workers` or `max_queue_size` is not a non-negative integer.
@@ -66,14 +67,14 @@ class PyDataset:
         self.max_queue_size = max_queue_size
 
     def __getitem__(self, index: int) -> Any:
-        """Return batch number `index`."""
+        """Return the batch at index `index`."""
         raise NotImplementedError(
             f"{type(self).__name__} must implement `__getitem__(self, index)`."
         )
 
     @property
     def num_batches(self) -> int | None:
-        """Number of batches in an epoch; `None` if there is no end."""
+        """The number of batches in an epoch, or `None` if the data set is endless."""
         if not hasattr(self, "__len__"):
             raise NotImplementedError(
                 f"{type(self).__name__} must implement `__len__(self)`, the number of batches, or"
@@ -85,11 +86,11 @@ class PyDataset:
         """Called before the first batch of an epoch is made."""
 
     def on_epoch_end(self) -> None:
-        """Called after an epoch; the place to shuffle."""
+        """Called after an epoch, for example to shuffle."""
 
 
 class Reader:
-    """Yields the batches of a `PyDataset` in order, prepared ahead by its workers.
+    """Reader of the batches of a `PyDataset`, in order and prepared ahead by its workers.
 
     Args:
         dataset: The data set.
@@ -112,9 +113,9 @@ class Reader:
         self._number = 0
 
     def batches(self, start: int = 0) -> Iterator[Any]:
-        """Return the batches of an epoch from number `start` on.
+        """Return an iterator over the batches of an epoch, from batch `start` on.
 
-        An error in a worker is raised when its batch is read.
+        An error in a worker is raised when the batch is read.
         """
         self._dataset.on_epoch_begin()
         return self._batches(start)
@@ -140,7 +141,7 @@ class Reader:
                 future.cancel()
 
     def close(self) -> None:
-        """End the workers."""
+        """Stop the workers."""
         if self._pool is not None:
             processes = list((getattr(self._pool, "_processes", None) or {}).values())
             self._pool.shutdown(wait=False, cancel_futures=True)
@@ -163,7 +164,7 @@ class Reader:
     def _processes(self) -> Any:
         data = self._dataset
         if self._pool is None:
-            # Never forked: a copy of a process with JAX's threads can deadlock.
+            # "spawn", because forking a process with JAX's threads can deadlock.
             self._pool = concurrent.futures.ProcessPoolExecutor(
                 max(data.workers, 1),
                 multiprocessing.get_context("spawn"),
@@ -178,13 +179,13 @@ class Reader:
         return lambda index: pool.submit(_make_batch, place, number, index)
 
     def _send(self) -> None:
-        """Write the current state of the data set to the file that the processes read."""
+        """Pickle the data set to the file from which the worker processes load it."""
         try:
             text = pickle.dumps(self._dataset)
         except Exception as error:
             raise ValueError(
                 f"{type(self._dataset).__name__}: `use_multiprocessing` needs a data set that can"
-                f" be pickled, and this one cannot: {error}. Define its class at the top of a"
+                f" be pickled, but pickling failed: {error}. Define the class at the top level of a"
                 " module, open files in `__getitem__`, or use threads"
                 " (`use_multiprocessing=False`)."
             ) from error
@@ -201,21 +202,20 @@ class Reader:
             return future.result()
         except concurrent.futures.BrokenExecutor as error:
             raise RuntimeError(
-                f"{type(self._dataset).__name__}: a worker process ended unexpectedly. If this is a"
-                ' script, its main part must be under `if __name__ == "__main__":`, since each'
-                " worker imports the script."
+                f"{type(self._dataset).__name__}: a worker process ended unexpectedly. Each worker"
+                ' imports the script, so put its main part under `if __name__ == "__main__":`.'
             ) from error
 
 
 EPOCH_HOOKS = ("on_epoch_begin", "on_epoch_end")
-# In a worker process: the data set, and the number of the version that was sent.
+# In a worker process: the version number of the data set that was received, and the data set.
 _received: tuple[int, Any] = (-1, None)
 
 
 def _live_with_parent() -> None:
-    """Exit this worker when its parent is gone; leave Ctrl-C to the parent.
+    """Exit this worker process when its parent ends, and leave Ctrl-C to the parent.
 
-    Without the parent, the worker would wait for work forever.
+    Without its parent, a worker would wait for work forever.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
@@ -235,6 +235,6 @@ def _make_batch(place: str, number: int, index: int) -> Any:
     global _received
     if _received[0] != number:
         with open(place, "rb") as file:
-            # The parent wrote the file; only this user can read it.
+            # Safe to unpickle: the parent wrote the file, and only this user can access it.
             _received = (number, pickle.load(file))
     return _received[1][index]

@@ -1,7 +1,7 @@
-"""Sources of batches.
+"""Sources of batches for training, evaluation and prediction.
 
-A source yields the batches `(x, y, sample_weight)` of an epoch. The order of rows is a pure
-function of the seed and the number of the epoch, so that an epoch can be repeated exactly.
+A source yields the batches `(x, y, sample_weight)` of an epoch. The order of the rows is a pure
+function of the seed and the epoch number, so an epoch can be repeated exactly.
 """
 
 from __future__ import annotations
@@ -39,23 +39,23 @@ Batch = tuple[Any, Any, Any]
 
 
 class Source:
-    """The base of what yields the batches of an epoch.
+    """Base class of sources: yields the batches of an epoch.
 
     Attributes:
-        num_batches: Number of batches in an epoch; `None` if unknown.
+        num_batches: Number of batches in an epoch, or `None` if it is unknown.
     """
 
     num_batches: int | None = None
-    own_batches = True  # whether the data determine the size of batches
-    repeats = False  # whether an epoch of more steps than batches begins another pass
+    own_batches = True  # whether the data determine the batch size
+    repeats = False  # whether an epoch with more steps than batches starts another pass
 
     @property
     def can_restart(self) -> bool:
-        """Whether an epoch starts at the first batch instead of where the last one ended."""
+        """Whether an epoch starts at the first batch, not where the previous epoch ended."""
         return True
 
     def epoch(self, seed: int, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """Yield the batches of an epoch, from batch number `start` on."""
+        """Yield the batches of an epoch, from batch `start` on."""
         raise NotImplementedError(
             f"{type(self).__name__} must implement `epoch(self, seed, epoch, start=0)`."
         )
@@ -64,19 +64,19 @@ class Source:
         """Called after an epoch."""
 
     def close(self) -> None:
-        """End the threads or processes that read ahead."""
+        """Stop the threads or processes that read ahead."""
 
 
 class ArraySource(Source):
-    """Batches of rows of arrays.
+    """Source that batches the rows of arrays.
 
     Args:
         x, y, sample_weight: Arrays, or lists or dicts of arrays, with the same number of rows.
-        batch_size: Number of rows per batch; the last batch may be smaller.
-        shuffle: Whether the rows are shuffled in each epoch; `"batch"` shuffles whole batches.
+        batch_size: Number of rows per batch. The last batch may be smaller.
+        shuffle: Whether to shuffle the rows in each epoch. `"batch"` shuffles whole batches.
 
     Raises:
-        ValueError: If there are no rows, or their numbers differ.
+        ValueError: If the arrays have no rows, or different numbers of rows.
 
     Example:
         >>> source = ArraySource(np.arange(5), batch_size=2)
@@ -105,7 +105,7 @@ class ArraySource(Source):
         self.num_batches = math.ceil(self.num_rows / self.batch_size)
 
     def order(self, seed: int, epoch: int) -> np.ndarray | None:
-        """Return the row numbers in the order of an epoch; `None` stands for 0, 1, 2, ..."""
+        """Return the row numbers in the order of an epoch, or `None` for the order 0, 1, 2, ..."""
         if not self.shuffle:
             return None
         random = np.random.default_rng([seed, epoch])
@@ -118,22 +118,21 @@ class ArraySource(Source):
         return lazy.shuffled(np.arange(self.num_rows), tree.flatten(self.data), random)
 
     def epoch(self, seed: int, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """Yield the batches of an epoch, from batch number `start` on."""
+        """Yield the batches of an epoch, from batch `start` on."""
         order = self.order(seed, epoch)
         for first in range(start * self.batch_size, self.num_rows, self.batch_size):
             yield self.rows(order, first, self.batch_size)
 
     def rows(self, order: np.ndarray | None, start: int, count: int) -> Batch:
-        """Return up to `count` rows, from position `start` of an order on."""
+        """Return up to `count` rows, starting at position `start` in the order."""
         part: Any = slice(start, start + count) if order is None else order[start : start + count]
         return tree.map_structure(lambda a: None if a is None else a[part], self.data)
 
     def slab(self, order: np.ndarray | None, start: int, batch_size: int, steps: int) -> Batch:
-        """Return `steps` batches of an order as arrays `(steps, batch_size, ...)`.
+        """Return `steps` batches as arrays of shape `(steps, batch_size, ...)`.
 
-        The batches begin at position `start` of the order.
-
-        If there are too few rows, the last one is repeated, so that the shape is always the same.
+        The batches start at position `start` in the order. If there are too few rows, the last row
+        is repeated to keep the shape constant.
         """
         count = batch_size * steps
         here = min(count, self.num_rows - start)
@@ -158,21 +157,21 @@ class ArraySource(Source):
 
     @property
     def bytes_per_row(self) -> int:
-        """Bytes of one row of all arrays together."""
+        """The size of one row of all arrays, in bytes."""
         return sum(a.nbytes for a in tree.flatten(self.data) if a is not None) // self.num_rows
 
     def with_weights(self, sample_weight: Structure) -> ArraySource:
-        """Return a source of the same batches with other weights."""
+        """Return a source of the same batches with other sample weights."""
         x, y, _ = self.data
         return ArraySource(x, y, sample_weight, self.batch_size, self.shuffle)
 
     def split(self, fraction: float) -> tuple[ArraySource, ArraySource]:
-        """Return two sources: the first rows, and the last `fraction` of the rows."""
+        """Split the rows into two sources: the first rows, and the last `fraction` of the rows."""
         at = int(math.floor(self.num_rows * (1.0 - fraction)))
         if not 0 < at < self.num_rows:
             raise ValueError(
                 f"`validation_split`={fraction} leaves {at} of {self.num_rows} rows for training"
-                f" and {self.num_rows - at} for validation; both need at least one."
+                f" and {self.num_rows - at} for validation. Both need at least one row."
             )
         cut = [
             tree.map_structure(lambda a, p=ends: None if a is None else lazy.part(a, *p), self.data)
@@ -185,9 +184,9 @@ class ArraySource(Source):
 
 
 class IterableSource(Source):
-    """Batches from a generator, a `PyDataset`, or any iterable of batches.
+    """Source of batches from a generator, a `PyDataset`, or any iterable of batches.
 
-    Data that can be iterated only once continue where the last epoch ended.
+    If the data can be iterated only once, each epoch continues where the previous one ended.
 
     Args:
         data: Yields `x`, `(x, y)` or `(x, y, sample_weight)`.
@@ -200,7 +199,7 @@ class IterableSource(Source):
 
     def __init__(self, data: Data):
         self._data = data
-        # Iterators of `keras.preprocessing.image` are data sets and endless iterators.
+        # The iterators of `keras.preprocessing.image` are both data sets and endless iterators.
         self.repeats = isinstance(data, PyDataset) and hasattr(data, "__next__")
         only_once = hasattr(data, "__next__") and not self.repeats
         self._once: Iterator[Any] | None = data if only_once else None
@@ -213,11 +212,11 @@ class IterableSource(Source):
                 self.num_batches = None if self._once is not None else len(data)
         except TypeError:
             self.num_batches = None
-        if self.num_batches == sys.maxsize:  # Grain's endless repetition
+        if self.num_batches == sys.maxsize:  # the length of an endless Grain data set
             self.num_batches = None
 
     def epoch(self, seed: int, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """Return the batches of an epoch, from batch number `start` on."""
+        """Return an iterator over the batches of an epoch, from batch `start` on."""
         if isinstance(self._data, PyDataset):
             self._reader = self._reader or Reader(self._data)
             batches: Any = self._reader.batches(start)
@@ -238,14 +237,14 @@ class IterableSource(Source):
 
     @property
     def has_hooks(self) -> bool:
-        """Whether the data run code of their own between epochs, such as shuffling."""
+        """Whether the data have hooks that run between epochs, for example to shuffle."""
         if isinstance(self._data, PyDataset):
             own = type(self._data)
             return any(getattr(own, hook) is not getattr(PyDataset, hook) for hook in EPOCH_HOOKS)
         return hasattr(self._data, "on_epoch_end")
 
     def on_epoch_begin(self) -> None:
-        """Call the data's `on_epoch_begin`; `epoch` does so itself."""
+        """Call the data's `on_epoch_begin`. `epoch` already calls it."""
         if isinstance(self._data, PyDataset):
             self._data.on_epoch_begin()
 
@@ -265,13 +264,13 @@ class IterableSource(Source):
 
 
 class RowsSource(ArraySource):
-    """Batches of a `Dataset` that hold each row of arrays once.
+    """Source for a `Dataset` whose batches hold each row of arrays exactly once.
 
-    Such batches are gathered many at a time, as those of arrays are.
+    Many of its batches are gathered at a time, as in `ArraySource`.
 
     Args:
         arrays: `x`, `(x, y)` or `(x, y, sample_weight)`.
-        batches: The stage that makes the batches.
+        batches: The `Batch` stage of the data set.
 
     Example:
         >>> data = Dataset.range(5).batch(2)
@@ -286,27 +285,27 @@ class RowsSource(ArraySource):
         self._batches = batches
 
     def order(self, seed: int, epoch: int) -> np.ndarray | None:
-        """Return the row numbers in the order of an epoch; `None` stands for 0, 1, 2, ..."""
+        """Return the row numbers in the order of an epoch, or `None` for the order 0, 1, 2, ..."""
         rows = self._batches.before.rows(stages.Turn(seed, epoch))
-        assert rows is not None  # as when the source was made
+        assert rows is not None  # checked when the source was made
         in_order = np.array_equal(rows.order, np.arange(self.num_rows))
         return None if in_order else rows.order
 
     def with_weights(self, sample_weight: Structure) -> ArraySource:
-        """Return a source of the same batches with other weights."""
+        """Return a source of the same batches with other sample weights."""
         x, y, _ = self.data
         return RowsSource((x, y, sample_weight), self._batches)
 
     def split(self, fraction: float) -> tuple[ArraySource, ArraySource]:
-        """Refuse: a `Dataset` is split by `utils.split_dataset`, or by `take` and `skip`."""
+        """Raise an error: use `utils.split_dataset` to split a `Dataset`, or `take` and `skip`."""
         raise ValueError(
-            "fit: `validation_split` needs arrays; pass `validation_data`. `utils.split_dataset`"
-            " makes two data sets of one."
+            "fit: `validation_split` needs arrays, received a Dataset. Pass `validation_data`;"
+            " `utils.split_dataset` splits a data set in two."
         )
 
 
 def _dataset_source(data: Dataset) -> Source:
-    """Return the source of a `Dataset`: of rows, if its batches hold each row of arrays once."""
+    """Return a `RowsSource` if the batches hold each row once, else a `DatasetSource`."""
     batches = data.row_batches()
     arrays = None if batches is None else batches.all_rows()
     if batches is not None and arrays is not None:
@@ -317,10 +316,10 @@ def _dataset_source(data: Dataset) -> Source:
 
 
 class DatasetSource(IterableSource):
-    """Batches of a `Dataset`, whose passes can begin at any batch.
+    """Source of the batches of a `Dataset`. An epoch can start at any batch.
 
     Args:
-        data: The data set; its elements are batches.
+        data: The data set. Its elements are batches.
 
     Example:
         >>> source = DatasetSource(Dataset.range(5).batch(2))
@@ -334,17 +333,17 @@ class DatasetSource(IterableSource):
         self.num_batches = None if count < 0 else count
 
     def epoch(self, seed: int, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """Return the batches of an epoch, from batch number `start` on."""
+        """Return an iterator over the batches of an epoch, from batch `start` on."""
         return (unpack(_to_host(batch)) for batch in self._data.elements(seed, epoch, start))
 
     @property
     def can_seek(self) -> bool:
-        """Whether an epoch can start at any batch; always."""
+        """Whether an epoch can start at any batch: always true."""
         return True
 
 
 def _aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """Return an empty array aligned to 64 bytes, which JAX on CPU can use without a copy."""
+    """Return an uninitialized array aligned to 64 bytes, which JAX on CPU uses without a copy."""
     size, step = math.prod(shape) * np.dtype(dtype).itemsize, 64
     memory = np.empty(size + step, "uint8")
     start = -memory.ctypes.data % step
@@ -352,10 +351,10 @@ def _aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
 
 
 def unpack(batch: Structure) -> Batch:
-    """Return a batch as `(x, y, sample_weight)`.
+    """Convert a batch to `(x, y, sample_weight)`.
 
     Raises:
-        ValueError: If it is an empty tuple, or one of more than three.
+        ValueError: If the batch is an empty tuple, or a tuple of more than three items.
 
     Example:
         >>> unpack((1, 2))
@@ -372,7 +371,7 @@ def unpack(batch: Structure) -> Batch:
     if len(batch) > 3 or not batch:
         raise ValueError(
             "A batch must be `x`, `(x, y)` or `(x, y, sample_weight)`, received a tuple of"
-            f" {len(batch)}."
+            f" {len(batch)} items."
         )
     return (*batch, *(None,) * (3 - len(batch)))  # type: ignore[return-value]
 
@@ -381,17 +380,17 @@ def make_source(
     x: Data, y: Structure = None, sample_weight: Structure = None, batch_size: int | None = None,
     shuffle: bool | str = False, steps: int | None = None,
 ) -> Source:  # fmt: skip
-    """Return the source for the data that a user passed.
+    """Make the source for data that a user passed.
 
     Args:
         x: Arrays, or lists or dicts of arrays; a table or array of another library
             (`hornbeam.data.adapters`); a `PyDataset`, generator or other iterable of batches; or a
-            source, which is returned as it is.
-        y, sample_weight: Arrays like `x`; `None` if `x` yields batches.
-        batch_size: Number of rows per batch of arrays. Default: as many as make `steps` batches of
-            all rows, or 32 if `steps` is not given.
+            source, which is returned unchanged.
+        y, sample_weight: Arrays like `x`, or `None` if `x` yields batches.
+        batch_size: Number of rows per batch of arrays. Default: the number that divides the rows
+            into `steps` batches, or 32 if `steps` is not given.
         shuffle: As in `ArraySource`.
-        steps: Number of batches of a pass.
+        steps: Number of batches in a pass.
 
     Raises:
         ValueError: If `x` is missing, or `y` or `sample_weight` is given although `x` yields
@@ -409,10 +408,10 @@ def make_source(
         for name, given in (("y", y), ("sample_weight", sample_weight)):
             if given is not None:
                 raise ValueError(
-                    f"`{name}` must not be passed when `x` is a generator or data set: it yields "
-                    "`(x, y)` or `(x, y, sample_weight)` itself."
+                    f"`{name}` must be None when `x` is a generator or data set. Let `x` yield"
+                    " `(x, y)` or `(x, y, sample_weight)`."
                 )
-        if adapter_of(x) is not None:  # rows without numbers
+        if adapter_of(x) is not None:  # a stream of rows that cannot be indexed
             source = DatasetSource(Dataset.from_table(x).batch(batch_size or 32))
             source.own_batches = False
             return source
@@ -426,7 +425,7 @@ def make_source(
 
 
 def is_iterable_of_batches(x: Data) -> bool:
-    """Return whether data are batches to iterate over, rather than arrays of rows.
+    """Return whether data are an iterable of batches, not arrays of rows.
 
     Example:
         >>> is_iterable_of_batches(iter([])), is_iterable_of_batches([1.0, 2.0])
@@ -453,22 +452,22 @@ _AS_THEY_ARE = {np.dtype(name) for name in ("float32", "int32", "uint8", "bool")
 def _array(a: Any, name: str) -> np.ndarray:
     try:
         return np.asarray(a)
-    except ValueError as error:  # rows of several lengths
+    except ValueError as error:  # rows of different lengths
         raise ValueError(
             f"`{name}` cannot become an array of one shape: {error} Pad its rows to one length,"
-            " with zeros for example."
+            " for example with zeros."
         ) from None
 
 
 def as_arrays(structure: Structure, name: str) -> Structure:
-    """Return a structure of arrays, rows first, with 64-bit numbers narrowed to 32 bits.
+    """Convert data to a structure of arrays with a batch axis, with 64-bit numbers cast to 32 bits.
 
     Args:
         structure: Arrays, nested lists of numbers, or a structure of them.
-        name: Name of the argument, for errors.
+        name: Name of the argument, for error messages.
 
     Raises:
-        ValueError: If a part is no array of numbers of one shape, or has no batch axis.
+        ValueError: If a part cannot become an array of numbers, or has no batch axis.
 
     Example:
         >>> as_arrays([1.0, 2.0], "x").dtype
@@ -489,13 +488,13 @@ def as_arrays(structure: Structure, name: str) -> Structure:
             return None
         if isinstance(a, jax.Array) or lazy.is_on_disk(a):
             if a.ndim and a.dtype.kind in "biufcV":
-                return a  # arrays on disk are narrowed batch by batch
+                return a  # arrays on disk are cast batch by batch
             a = a[:1] if isinstance(a, LazyArray) else a
         array = a.to_numpy() if hasattr(a, "to_numpy") else _array(a, name)
         if array.dtype.names is not None:
             raise ValueError(
                 f"`{name}` is an array with the fields {errors.listed(array.dtype.names)}; expected"
-                " numbers. Pass a dict of the fields, such as"
+                " numbers. Pass a dict of the fields, for example"
                 f" {{{array.dtype.names[0]!r}: array[{array.dtype.names[0]!r}]}}."
             )
         if array.dtype == object:
@@ -520,7 +519,7 @@ def as_arrays(structure: Structure, name: str) -> Structure:
 
 
 def _no_numbers(name: str, array: np.ndarray, labels: Any) -> str:
-    """Return the error for an array of objects: which columns hold what is no number."""
+    """Return the error message for an array of objects. It lists the columns with non-numbers."""
     by_column = array.reshape(len(array), -1).T if array.ndim > 1 else [array]
     guilty = []
     for number, column in enumerate(by_column):
@@ -531,7 +530,7 @@ def _no_numbers(name: str, array: np.ndarray, labels: Any) -> str:
             guilty.append(f"{where}{errors.describe(bad[1])})")
     shown = ", ".join(guilty[:6]) + (", ..." if len(guilty) > 6 else "")
     return (
-        f"`{name}` has dtype object; expected numbers in arrays of one shape. What is no number:"
+        f"`{name}` has dtype object; expected numbers in arrays of one shape. Non-numeric values:"
         f" {shown or 'unknown'}. Encode text as numbers, for example with"
         " `np.unique(column, return_inverse=True)[1]`; fill or drop missing values; stack arrays"
         " with `np.array(...)`."
@@ -547,7 +546,7 @@ def _is_no_number(value: Any) -> bool:
 
 
 def _is_numbers(x: Any) -> bool:
-    """Return whether a nested list holds plain numbers, and so is one array."""
+    """Return whether a nested list holds plain numbers or text, and can become one array."""
     first = x
     while isinstance(first, (list, tuple)):
         if not first:
@@ -557,7 +556,7 @@ def _is_numbers(x: Any) -> bool:
 
 
 def _to_host(batch: Any) -> Any:
-    """Return a batch with the tensors of other libraries as NumPy arrays."""
+    """Convert the tensors of other libraries in a batch to NumPy arrays."""
 
     def one(a: Any) -> Any:
         if a is None or isinstance(a, (np.ndarray, jax.Array)):

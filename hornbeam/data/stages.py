@@ -1,8 +1,8 @@
-"""The stages of a `Dataset`: each yields elements, most from the elements of the stage before.
+"""The stages of a `Dataset`. Most stages transform the elements of the stage before.
 
-A pass over a stage is a pure function of a `Turn`, so it can be repeated, or begun at any element.
-A stage whose elements are rows of arrays in some order has `rows`; then a batch is one gather
-instead of a row at a time.
+A pass over a stage is a pure function of a `Turn`, so it can be repeated, or started at any
+element. If the elements of a stage are rows of arrays in some order, its `rows` returns them, and
+`Batch` then gathers a whole batch at once instead of stacking single rows.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hornbeam.data.threads import ahead, in_threads
 
 _BLOCK_BYTES = 2**20
 Size = int | float | None
-"""Number of elements: an integer, `math.inf`, or `None` if it is not known."""
+"""Number of elements: an integer, `math.inf`, or `None` if it is unknown."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Turn:
     """One pass over the data.
 
     Args:
-        seed: Seed of the stages that have none of their own.
+        seed: Seed for the stages that were made without a seed.
         epoch: Number of the pass.
-        branch: Place in the pipeline, such as the number of the repetition.
+        branch: Place in the pipeline, for example the number of the repetition.
 
     Example:
         >>> Turn(seed=7, epoch=2).at(1).branch
@@ -43,15 +43,15 @@ class Turn:
     branch: tuple[int, ...] = ()
 
     def at(self, number: int) -> Turn:
-        """Return the turn of one of several branches or repetitions."""
+        """Return the turn for branch or repetition `number`."""
         return Turn(self.seed, self.epoch, (*self.branch, number))
 
     def first(self) -> Turn:
-        """Return the same turn in the first epoch."""
+        """Return the turn of the first epoch."""
         return Turn(self.seed, 0)
 
     def generator(self, seed: int | None, depth: int) -> np.random.Generator:
-        """Return the random generator of a stage."""
+        """Return the random number generator for a stage."""
         key = (self.seed, depth) if seed is None else (seed,)
         return np.random.default_rng([*key, self.epoch, *self.branch])
 
@@ -69,7 +69,7 @@ class Rows:
     order: np.ndarray
 
     def gather(self, start: int, stop: int) -> Any:
-        """Return some of the rows as arrays."""
+        """Return the rows from position `start` to `stop` - 1 in the order as arrays."""
         order = self.order[start:stop]
         if len(order) and order[-1] - order[0] == len(order) - 1 and (np.diff(order) == 1).all():
             return map_leaves(lambda a: np.array(a[order[0] : order[-1] + 1]), self.arrays)
@@ -77,7 +77,7 @@ class Rows:
 
 
 class Stage:
-    """The base of all stages.
+    """Base class of stages.
 
     Attributes:
         size: Number of elements in a pass.
@@ -88,21 +88,21 @@ class Stage:
     depth = 0
 
     def run(self, turn: Turn, start: int = 0) -> Iterator[Any]:
-        """Yield the elements of a pass, from number `start` on."""
+        """Yield the elements of a pass, from element `start` on."""
         raise NotImplementedError
 
     def rows(self, turn: Turn) -> Rows | None:
-        """Return the elements of a pass as rows of arrays; `None` if they are not."""
+        """Return the elements of a pass as rows of arrays, or `None` if they are not rows."""
         return None
 
     def blocks(self, turn: Turn, start: int) -> Iterator[Rows] | None:
-        """Return the rows from number `start` on in blocks, for passes that have no end."""
+        """Return the rows from row `start` on in blocks, which also works for endless passes."""
         rows = self.rows(turn)
         return None if rows is None else iter([Rows(rows.arrays, rows.order[start:])])
 
 
 class Slices(Stage):
-    """The rows of arrays."""
+    """Stage that yields the rows of arrays."""
 
     def __init__(self, arrays: Any):
         self.arrays, self._order = arrays, np.arange(rows_of(arrays))
@@ -116,7 +116,7 @@ class Slices(Stage):
 
 
 def _each_row(rows: Rows, start: int) -> Iterator[Any]:
-    """Yield rows as views of blocks that are gathered at once; the user may change them."""
+    """Yield rows as views of gathered blocks, which are copies, so users may change the rows."""
     row_bytes = sum(getattr(a[:1], "nbytes", 8) for a in leaves(rows.arrays))
     count = max(1, min(256, _BLOCK_BYTES // max(row_bytes, 1)))
     for first in range(start, len(rows.order), count):
@@ -124,7 +124,7 @@ def _each_row(rows: Rows, start: int) -> Iterator[Any]:
 
 
 def each_row(block: Any) -> Iterator[Any]:
-    """Return the rows of an element as elements.
+    """Iterate over the rows of an element.
 
     Example:
         >>> list(each_row((np.array([1, 2]), np.array([3, 4]))))
@@ -144,7 +144,7 @@ def _nested_rows(block: Any) -> Iterator[Any]:
 
 
 class Elements(Stage):
-    """Elements of a sequence, or of the iterable that a function returns in each pass."""
+    """Stage that yields the elements of a sequence, or of an iterable made anew for each pass."""
 
     def __init__(self, make: Sequence[Any] | Callable[[], Any]):
         self._make = make
@@ -158,14 +158,14 @@ class Elements(Stage):
 
 
 class After(Stage):
-    """The base of stages that follow another one."""
+    """Base class of stages that follow another stage."""
 
     def __init__(self, before: Stage):
         self.before, self.depth, self.size = before, before.depth + 1, before.size
 
 
 class Zip(Stage):
-    """Tuples of the elements of several stages, as long as the shortest; or a dict of them."""
+    """Stage that zips several stages into tuples or dicts, up to the length of the shortest."""
 
     def __init__(self, parts: Any):
         self.parts = parts
@@ -186,7 +186,7 @@ class Zip(Stage):
 
 
 class Map(After):
-    """A function of each element, computed by threads if there are several."""
+    """Stage that applies a function to each element, optionally in several threads."""
 
     def __init__(self, before: Stage, function: Callable[..., Any], threads: int):
         super().__init__(before)
@@ -208,7 +208,7 @@ class Map(After):
 
 
 def call(function: Callable[..., Any], element: Any) -> Any:
-    """Return a function of an element; a tuple becomes several arguments.
+    """Call a function with an element. The parts of a tuple are passed as arguments.
 
     Example:
         >>> call(max, (1, 2))
@@ -218,7 +218,7 @@ def call(function: Callable[..., Any], element: Any) -> Any:
 
 
 class Convert(After):
-    """A function of each element; unlike `Map`, it takes a tuple as it is."""
+    """Stage that applies a function to each element. Unlike `Map`, it passes a tuple as a whole."""
 
     def __init__(self, before: Stage, function: Callable[[Any], Any]):
         super().__init__(before)
@@ -229,7 +229,7 @@ class Convert(After):
 
 
 class Filter(After):
-    """The elements for which a function is true."""
+    """Stage that keeps the elements for which a function returns true."""
 
     def __init__(self, before: Stage, predicate: Callable[..., Any]):
         super().__init__(before)
@@ -251,7 +251,7 @@ class Filter(After):
 
 
 class Slice(After):
-    """The elements from number `first` to `stop` - 1, each `step`-th; for `take` and `skip`."""
+    """Stage that keeps every `step`-th element from `first` to `stop` - 1."""
 
     def __init__(self, before: Stage, first: int = 0, stop: int | None = None, step: int = 1):
         super().__init__(before)
@@ -278,7 +278,7 @@ class Slice(After):
 
 
 class Concatenate(After):
-    """The elements of one stage, then those of another."""
+    """Stage that yields the elements of one stage, then the elements of another."""
 
     def __init__(self, before: Stage, after: Stage):
         super().__init__(before)
@@ -297,7 +297,7 @@ class Concatenate(After):
 
 
 class Repeat(After):
-    """The elements again and again; a shuffle before has another order each time."""
+    """Stage that repeats the elements. Earlier shuffles use a new order in each repetition."""
 
     def __init__(self, before: Stage, count: int | None):
         super().__init__(before)
@@ -310,7 +310,7 @@ class Repeat(After):
             self.size = None if before.size is None else before.size * count
 
     def _passes(self, turn: Turn, start: int) -> Iterator[tuple[Turn, int]]:
-        """Yield the repetitions from element number `start` on, and where each begins."""
+        """Yield each repetition's turn and first element, from element `start` on."""
         size, first = self.before.size, 0
         if size and not math.isinf(size):
             first, start = divmod(start, int(size))
@@ -328,7 +328,7 @@ class Repeat(After):
                     continue
                 yield element
             if empty and not first:
-                return  # an endless repetition of nothing
+                return  # otherwise an empty stage would be repeated endlessly
 
     def rows(self, turn: Turn) -> Rows | None:
         if not self._count or self.before.size is None:
@@ -347,7 +347,7 @@ class Repeat(After):
 
 
 class Shuffle(After):
-    """The elements in random order: rows of arrays all together, others within a window."""
+    """Stage that shuffles: rows of arrays completely, other elements within a window."""
 
     def __init__(self, before: Stage, window: int | None, seed: int | None, again: bool):
         super().__init__(before)
@@ -368,8 +368,8 @@ class Shuffle(After):
             return _each_row(rows, start)
         if self._window is None:
             raise ValueError(
-                "Dataset.shuffle: `buffer_size` is needed, because the elements are no rows of"
-                " arrays. Pass the number of elements to hold in memory."
+                "Dataset.shuffle: `buffer_size` must be given if the elements are not rows of"
+                " arrays, received None. Pass the number of elements to hold in memory."
             )
         return itertools.islice(self._windowed(turn, self._window), start, None)
 
@@ -387,7 +387,7 @@ class Shuffle(After):
 
 
 class Batch(After):
-    """Several elements stacked: the first axis is new, or padded to one shape."""
+    """Stage that stacks elements into batches, optionally padded to a common shape."""
 
     def __init__(self, before: Stage, batch_size: int, drop_remainder: bool, padding: Any = None):
         super().__init__(before)
@@ -403,7 +403,7 @@ class Batch(After):
         return self._gathered(blocks)
 
     def all_rows(self) -> Any:
-        """Return the arrays whose rows the batches hold, each once; `None` if they hold others."""
+        """Return the arrays if the batches hold each of their rows exactly once, else `None`."""
         rows = None if self._padding is not None else self.before.rows(Turn(0, 0))
         if rows is None:
             return None
@@ -417,7 +417,7 @@ class Batch(After):
         size, rest = self.batch_size, None
         for rows in blocks:
             first = 0
-            if rest is not None:  # a batch that began in the block before
+            if rest is not None:  # a batch that started in the previous block
                 first = size - rows_of(rest)
                 rest = concatenated([rest, rows.gather(0, first)])
                 if rows_of(rest) < size:
@@ -443,7 +443,7 @@ class Batch(After):
 
 
 class Unbatch(After):
-    """The rows of each element."""
+    """Stage that splits each element into its rows."""
 
     def __init__(self, before: Stage):
         super().__init__(before)
@@ -459,7 +459,7 @@ class Unbatch(After):
 
 
 class Rebatch(After):
-    """The same rows in batches of another size."""
+    """Stage that regroups the rows of batches into batches of another size."""
 
     def __init__(self, before: Stage, batch_size: int, drop_remainder: bool):
         super().__init__(before)
@@ -488,7 +488,7 @@ class Rebatch(After):
 
 
 class Enumerate(After):
-    """Pairs of a number and an element."""
+    """Stage that pairs each element with its number."""
 
     def __init__(self, before: Stage, first: int):
         super().__init__(before)
@@ -499,7 +499,7 @@ class Enumerate(After):
 
 
 class Cache(After):
-    """The elements of the first complete pass, kept in memory."""
+    """Stage that keeps the elements of the first complete pass in memory."""
 
     def __init__(self, before: Stage):
         super().__init__(before)
@@ -522,7 +522,7 @@ class Cache(After):
 
 
 class Prefetch(After):
-    """The same elements, read ahead by a thread."""
+    """Stage that reads elements ahead in a thread."""
 
     def __init__(self, before: Stage, count: int):
         super().__init__(before)

@@ -1,7 +1,7 @@
-"""Samples of tar files in the form of WebDataset, read one after another.
+"""Reads samples from tar files in the WebDataset format, one after another.
 
-The files may come from anywhere: nothing is unpacked to the disk, sizes are limited, and no pickle
-is read.
+The files may be untrusted, so nothing is unpacked to disk, sizes are limited, and pickles are not
+loaded.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _PICKLES = ("pyd", "pickle", "pkl", "pth", "pt", "joblib")
 
 
 def samples_of(paths: list[str], wanted: Collection[str] | None = None) -> Iterator[dict[str, Any]]:
-    """Yield the samples of tar files: dictionaries of decoded files by extension.
+    """Yield the samples of tar files: dictionaries from extensions to decoded contents.
 
     Args:
         paths: The tar files.
-        wanted: The extensions to read; others are `None`. Default: all.
+        wanted: The extensions to read. Files with other extensions become `None`. Default: all.
 
     Raises:
         ValueError: If a tar file is damaged, or a file in it cannot be decoded.
@@ -55,7 +55,7 @@ def samples_of(paths: list[str], wanted: Collection[str] | None = None) -> Itera
 
 
 def _files(path: str, wanted: Collection[str] | None) -> Iterator[tuple[str, bytes | None]]:
-    """Yield the names and contents of the files in a tar file; `None` for those not wanted."""
+    """Yield names and contents of the files in a tar file, with `None` for unwanted contents."""
     try:
         with tarfile.open(path, "r|*") as archive:
             for member in archive:
@@ -67,8 +67,8 @@ def _files(path: str, wanted: Collection[str] | None) -> Iterator[tuple[str, byt
                     continue
                 if member.size > _MOST_BYTES or member.issparse():
                     raise ValueError(
-                        f"Dataset.from_tar: {member.name!r} of {path!r} would take {member.size}"
-                        f" bytes; the most is {_MOST_BYTES}."
+                        f"Dataset.from_tar: {member.name!r} of {path!r} must have at most"
+                        f" {_MOST_BYTES} bytes and not be sparse, received {member.size} bytes."
                     )
                 file = archive.extractfile(member)
                 content = b"" if file is None else file.read()
@@ -77,12 +77,12 @@ def _files(path: str, wanted: Collection[str] | None) -> Iterator[tuple[str, byt
                 yield member.name, content
     except _DAMAGE as error:
         raise ValueError(
-            f"Dataset.from_tar: {path!r} is damaged or no tar file: {error}"
+            f"Dataset.from_tar: {path!r} is damaged or not a tar file: {error}"
         ) from error
 
 
 def _split(name: str) -> tuple[str, str]:
-    """Return the key of a file, with its folder, and its extension, from the first point on."""
+    """Split a file name at its first dot into the key, with its folder, and the extension."""
     folder, base = os.path.split(name)
     stem, _, extension = base.partition(".")
     return (f"{folder}/{stem}" if folder else stem), extension.lower()
@@ -96,8 +96,8 @@ def _decode(content: bytes, extension: str, where: str) -> Any:
     last = extension.rpartition(".")[2]
     if last in _PICKLES:
         raise ValueError(
-            f"Dataset.from_tar: {where} is a pickle, which may run any code, so it is not read."
-            " Store arrays as .npy, or name the extensions to read in `columns`."
+            f"Dataset.from_tar: {where} is a pickle. It is not loaded, because a pickle can run"
+            " arbitrary code. Store arrays as .npy, or pass the extensions to read as `columns`."
         )
     decode = _DECODERS.get(last)
     if decode is None:
@@ -106,7 +106,7 @@ def _decode(content: bytes, extension: str, where: str) -> Any:
         return decode(content)
     except ImportError:
         raise
-    except Exception as error:  # decoders of images raise many kinds of errors
+    except Exception as error:  # image decoders raise many kinds of errors
         raise ValueError(f"Dataset.from_tar: {where} cannot be decoded: {error}") from error
 
 
@@ -117,7 +117,7 @@ def _image(content: bytes) -> np.ndarray:
 
 
 def _npy(content: bytes) -> np.ndarray:
-    """Return an array of a .npy file: no pickle, and no more memory than the file has bytes."""
+    """Decode a .npy file without pickles, and without using more memory than the file's size."""
     file = io.BytesIO(content)
     version = np.lib.format.read_magic(file)
     length = struct.unpack("<H", file.read(2))[0] if version == (1, 0) else (
@@ -128,9 +128,9 @@ def _npy(content: bytes) -> np.ndarray:
     header = ast.literal_eval(file.read(length).decode("latin1"))
     dtype, shape = np.lib.format.descr_to_dtype(header["descr"]), tuple(header["shape"])
     if dtype.hasobject:
-        raise ValueError("it holds Python objects, whose pickles may run any code")
+        raise ValueError("it holds Python objects, whose pickles can run arbitrary code")
     if math.prod(shape) * dtype.itemsize != len(content) - file.tell() or min((*shape, 0)) < 0:
-        raise ValueError("its size is not that of its shape")
+        raise ValueError("its size does not match its shape")
     flat = np.frombuffer(content, dtype, offset=file.tell())
     return flat.reshape(shape[::-1]).T if header["fortran_order"] else flat.reshape(shape)
 

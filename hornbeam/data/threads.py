@@ -1,4 +1,4 @@
-"""Iterators whose items are prepared by other threads."""
+"""Iterators that prepare their items in other threads."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ __all__ = ["ahead", "in_threads"]
 
 
 def in_threads(function: Callable[[Any], Any], items: Iterable[Any], threads: int) -> Iterator[Any]:
-    """Yield a function of each item in order, computed by several threads.
+    """Apply a function to each item in several threads, and yield the results in order.
 
-    An error is raised when its item is reached.
+    An error is raised when the iteration reaches its item.
 
     Example:
         >>> list(in_threads(abs, [-1, 2, -3], threads=2))
@@ -30,7 +30,7 @@ def in_threads(function: Callable[[Any], Any], items: Iterable[Any], threads: in
         try:
             for item in itertools.islice(remaining, count):
                 waiting.append(pool.submit(function, item))
-        except Exception as error:  # the results before it come first
+        except Exception as error:  # raised later, after the results of earlier items
             failed: concurrent.futures.Future[Any] = concurrent.futures.Future()
             failed.set_exception(error)
             waiting.append(failed)
@@ -46,11 +46,11 @@ def in_threads(function: Callable[[Any], Any], items: Iterable[Any], threads: in
 
 
 def ahead(items: Callable[[], Iterator[Any]], count: int) -> Iterator[Any]:
-    """Yield items that a thread reads ahead, at most `count` at a time.
+    """Yield items that a thread reads up to `count` items ahead.
 
     Args:
-        items: Returns the iterator; the thread calls it.
-        count: The most items that wait.
+        items: Function that returns the iterator. The thread calls it.
+        count: Maximum number of items in the queue.
 
     Example:
         >>> list(ahead(lambda: iter([1, 2, 3]), count=2))

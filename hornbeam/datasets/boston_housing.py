@@ -1,4 +1,4 @@
-"""Boston housing: prices of houses in 506 districts of 1978, by 13 numbers about each."""
+"""Boston housing: median house prices in 506 districts from 1978, with 13 features each."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ FILE = DatasetFile(
 def load_data(
     path: FilePath = "boston_housing.npz", test_split: float = 0.2, seed: int = 113
 ) -> Arrays:
-    """Return Boston housing as `(x_train, y_train), (x_test, y_test)`.
+    """Load Boston housing as `(x_train, y_train), (x_test, y_test)`.
 
-    One of its columns assumes that the share of Black residents changes prices. Use it to compare
-    with older results, and `california_housing` otherwise.
+    One of its features is based on the assumption that the share of Black residents affects prices.
+    Use this data set only to compare with older results, and `california_housing` otherwise.
 
     Args:
         path: Name of the file in the cache, or an absolute path.
         test_split: Fraction of the rows in the test set.
-        seed: Seed of the order of the rows.
+        seed: Seed of the shuffle before the split.
 
     Returns:
-        Rows of shape `(n, 13)` and prices in thousands of dollars of shape `(n,)`, float64.
+        Features of shape `(n, 13)`, and prices in thousands of dollars of shape `(n,)`, float64.
 
     Raises:
         ValueError: If `test_split` is not in [0, 1).
         FileError: If the file is damaged.
-        OSError: If the file is neither on this computer nor can be downloaded.
+        OSError: If the file is not on this computer and cannot be downloaded.
 
     Example:
         >>> (x_train, y_train), (x_test, y_test) = load_data()  # doctest: +SKIP

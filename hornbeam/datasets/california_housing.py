@@ -1,4 +1,4 @@
-"""California housing: prices of houses in 20,640 districts of 1990, by 8 numbers about each."""
+"""California housing: median house prices in 20,640 districts from 1990, with 8 features each."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ def load_data(
     version: str = "large", path: FilePath = "california_housing.npz", test_split: float = 0.2,
     seed: int = 113,
 ) -> Arrays:  # fmt: skip
-    """Return California housing as `(x_train, y_train), (x_test, y_test)`.
+    """Load California housing as `(x_train, y_train), (x_test, y_test)`.
 
     Args:
         version: `"large"` (20,640 rows) or `"small"` (600 rows).
         path: Name of the file in the cache, or an absolute path.
         test_split: Fraction of the rows in the test set.
-        seed: Seed of the order of the rows.
+        seed: Seed of the shuffle before the split.
 
     Returns:
-        Rows of shape `(n, 8)` and prices in dollars of shape `(n,)`.
+        Features of shape `(n, 8)`, and prices in dollars of shape `(n,)`.
 
     Raises:
-        ValueError: If `version` is another word, or `test_split` is not in [0, 1).
+        ValueError: If `version` is not supported, or `test_split` is not in [0, 1).
         FileError: If the file is damaged.
-        OSError: If the file is neither on this computer nor can be downloaded.
+        OSError: If the file is not on this computer and cannot be downloaded.
 
     Example:
         >>> (x_train, y_train), (x_test, y_test) = load_data("small")  # doctest: +SKIP

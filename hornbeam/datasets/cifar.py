@@ -1,4 +1,4 @@
-"""The files of CIFAR-10 and CIFAR-100: tar archives of pickled batches."""
+"""Reads the files of CIFAR-10 and CIFAR-100, which are tar archives of pickled batches."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ __all__ = ["images", "labels", "read_batches"]
 
 
 def read_batches(path: Path, names: Sequence[str]) -> list[dict[str, Any]]:
-    """Return pickled batches.
+    """Read pickled batches.
 
     Args:
         path: The archive, or a folder with its members.
         names: Paths of the batches in the archive.
 
     Raises:
-        FileError: If the archive is damaged, lacks a batch, or holds anything but data.
+        FileError: If the archive is damaged, lacks a batch, or holds objects other than data.
     """
     if not path.is_dir():
         with tempfile.TemporaryDirectory(prefix="hornbeam-") as place:
             members = Path(place) / "members"
             extract_archive(path, members, "tar")
             return _read_members(path, members, names)
-    # Some versions of Keras keep the folder in the archive, others a folder around it.
+    # Some versions of Keras cache the archive's folder, others a folder that contains it.
     outside = path if (path / names[0]).is_file() else path.parent
     return _read_members(path, outside, names)
 
@@ -40,7 +40,7 @@ def read_batches(path: Path, names: Sequence[str]) -> list[dict[str, Any]]:
 def _read_members(path: Path, folder: Path, names: Sequence[str]) -> list[dict[str, Any]]:
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
-        raise FileError(f"'{path}' lacks {', '.join(missing)}.")
+        raise FileError(f"'{path}' lacks the files {', '.join(missing)}.")
     return [read_pickle_batch(folder / name) for name in names]
 
 
@@ -49,8 +49,8 @@ def images(batch: dict[str, Any], count: int, name: str) -> np.ndarray:
 
     Args:
         batch: The batch.
-        count: The number of images that it should have.
-        name: Name of the batch, for errors.
+        count: The expected number of images.
+        name: Name of the batch, for error messages.
 
     Raises:
         FileError: If the batch does not hold `count` images of 32 by 32 pixels.
@@ -58,21 +58,21 @@ def images(batch: dict[str, Any], count: int, name: str) -> np.ndarray:
     data = batch.get("data")
     expected = (count, 3 * 32 * 32)
     if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape != expected:
-        raise FileError(f"'{name}': 'data' is no uint8 array of shape {expected}.")
+        raise FileError(f"'{name}': 'data' must be a uint8 array of shape {expected}.")
     x = data.reshape(count, 3, 32, 32)
     return x.transpose(0, 2, 3, 1) if settings.image_data_format() == "channels_last" else x
 
 
 def labels(batch: dict[str, Any], key: str, count: int, classes: int, name: str) -> np.ndarray:
-    """Return the labels of a batch as a column, int64.
+    """Return the labels of a batch as an int64 array of shape (count, 1).
 
     Args:
         batch, count, name: As in `images`.
-        key: Name of the labels.
+        key: Key of the labels in the batch.
         classes: Number of classes.
 
     Raises:
-        FileError: If there is not one class number per image.
+        FileError: If there is not one class index per image.
     """
     found = batch.get(key)
     if (
@@ -82,6 +82,6 @@ def labels(batch: dict[str, Any], key: str, count: int, classes: int, name: str)
         or not all(0 <= label < classes for label in found)
     ):
         raise FileError(
-            f"'{name}': '{key}' is no list of {count} class numbers from 0 to {classes - 1}."
+            f"'{name}': '{key}' must be a list of {count} class indices from 0 to {classes - 1}."
         )
     return np.asarray(found, "int64").reshape(count, 1)

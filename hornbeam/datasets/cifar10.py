@@ -1,4 +1,4 @@
-"""CIFAR-10: 60,000 colour images of 32 by 32 pixels, in 10 classes."""
+"""CIFAR-10: 60,000 color images of 32 by 32 pixels, in 10 classes."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ FILE = DatasetFile(
 
 
 def load_data() -> Arrays:
-    """Return CIFAR-10 as `(x_train, y_train), (x_test, y_test)`.
+    """Load CIFAR-10 as `(x_train, y_train), (x_test, y_test)`.
 
     The classes are airplane, automobile, bird, cat, deer, dog, frog, horse, ship and truck. The
-    data are by Alex Krizhevsky, Vinod Nair and Geoffrey Hinton.
+    data set is by Alex Krizhevsky, Vinod Nair and Geoffrey Hinton.
 
     Returns:
-        50,000 and 10,000 images of shape `(32, 32, 3)`, or `(3, 32, 32)` if
-        `config.image_data_format()` is `"channels_first"`, uint8 from 0 to 255; and labels of shape
+        50,000 training and 10,000 test images, uint8 from 0 to 255, of shape `(32, 32, 3)`, or
+        `(3, 32, 32)` if `config.image_data_format()` is `"channels_first"`. The labels have shape
         `(n, 1)`, uint8 from 0 to 9.
 
     Raises:
         FileError: If the file is damaged.
-        OSError: If the file is neither on this computer nor can be downloaded.
+        OSError: If the file is not on this computer and cannot be downloaded.
 
     Example:
         >>> (x_train, y_train), (x_test, y_test) = load_data()  # doctest: +SKIP

@@ -1,4 +1,4 @@
-"""CIFAR-100: 60,000 colour images of 32 by 32 pixels, in 100 classes or 20 groups of classes."""
+"""CIFAR-100: 60,000 color images of 32 by 32 pixels, in 100 classes or 20 groups of classes."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ FILE = DatasetFile(
 
 
 def load_data(label_mode: str = "fine") -> Arrays:
-    """Return CIFAR-100 as `(x_train, y_train), (x_test, y_test)`.
+    """Load CIFAR-100 as `(x_train, y_train), (x_test, y_test)`.
 
-    The data are by Alex Krizhevsky, Vinod Nair and Geoffrey Hinton.
+    The data set is by Alex Krizhevsky, Vinod Nair and Geoffrey Hinton.
 
     Args:
         label_mode: `"fine"` for the 100 classes, `"coarse"` for the 20 groups.
 
     Returns:
-        50,000 and 10,000 images of shape `(32, 32, 3)`, or `(3, 32, 32)` if
-        `config.image_data_format()` is `"channels_first"`, uint8 from 0 to 255; and labels of shape
+        50,000 training and 10,000 test images, uint8 from 0 to 255, of shape `(32, 32, 3)`, or
+        `(3, 32, 32)` if `config.image_data_format()` is `"channels_first"`. The labels have shape
         `(n, 1)`, int64.
 
     Raises:
-        ValueError: If `label_mode` is another word.
+        ValueError: If `label_mode` is not supported.
         FileError: If the file is damaged.
-        OSError: If the file is neither on this computer nor can be downloaded.
+        OSError: If the file is not on this computer and cannot be downloaded.
 
     Example:
         >>> (x_train, y_train), (x_test, y_test) = load_data("coarse")  # doctest: +SKIP

@@ -1,4 +1,4 @@
-"""The description of a data set's file: its address, checksum and reader, and where it is kept."""
+"""`DatasetFile`: finds, downloads, checks and reads a file of a data set."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KERAS_ADDRESS = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
 def cache_folder() -> Path:
     """Return the folder of downloaded data sets: `datasets` in `HORNBEAM_HOME`.
 
-    `HORNBEAM_HOME` is an environment variable; its default is `~/.hornbeam`.
+    `HORNBEAM_HOME` is an environment variable. Its default is `~/.hornbeam`.
 
     Example:
         >>> cache_folder().name
@@ -33,22 +33,21 @@ def cache_folder() -> Path:
 
 
 def _keras_folder() -> Path:
-    """Return the folder in which Keras keeps data sets."""
+    """Return the folder in which Keras caches data sets."""
     return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "datasets"
 
 
 @dataclass(frozen=True)
 class DatasetFile(Generic[T]):
-    """A file of a data set: its address, its checksum and its reader.
+    """File of a data set, with its URL, checksum and reader.
 
     Args:
         name: Name of the file in the cache, or in `hornbeam/datasets` if it is bundled.
         address: URL of the file, or `None` for a file that is bundled with Hornbeam.
-        reader: Function from `hornbeam.datasets.readers` that takes the path and returns the
-            content.
-        file_hash: SHA-256 or MD5 of the file, in hexadecimal digits; `None` if none is published.
-            Then the reader must find any damage.
-        keras_names: Other names under which a version of Keras keeps the file or the folder of its
+        reader: Function from the path to the content, from `hornbeam.datasets.readers`.
+        file_hash: SHA-256 or MD5 of the file, in hexadecimal digits, or `None` if none is
+            published. Without a hash, the reader must detect any damage.
+        keras_names: Other names under which versions of Keras cache the file, or the folder of its
             members.
 
     Example:
@@ -64,7 +63,7 @@ class DatasetFile(Generic[T]):
     keras_names: tuple[str, ...] = ()
 
     def find(self, path: FilePath | None = None) -> Path | None:
-        """Return where the file is on this computer, or `None`.
+        """Return the path of the file if it is on this computer, else `None`.
 
         Args:
             path: Another name for the file in the caches, or an absolute path. Default: `name`.
@@ -74,7 +73,8 @@ class DatasetFile(Generic[T]):
         # An absolute path replaces the folder.
         places = [folder / (path or self.name) for folder in (cache_folder(), _keras_folder())]
         if path is None or not Path(path).is_absolute():
-            # A script may give the file another name; it need not be downloaded for that.
+            # A script may pass a different file name. The default names are tried too, which
+            # avoids a second download.
             names = (self.name, *self.keras_names)
             places += [
                 folder / name for folder in (cache_folder(), _keras_folder()) for name in names
@@ -82,16 +82,16 @@ class DatasetFile(Generic[T]):
         return next((place for place in places if place.exists()), None)
 
     def read(self, path: FilePath | None = None) -> T:
-        """Return the content of the file; download it if it is not on this computer yet.
+        """Read the file, and download it first if it is not on this computer yet.
 
-        A bundled or downloaded file must have the checksum. A file that the user or Keras put into
-        a cache is read as it is.
+        The checksum of a bundled or downloaded file is verified. A file that the user or Keras put
+        into a cache is read without this check.
 
         Args:
             path: As in `find`.
 
         Raises:
-            FileError: If the checksum of the file is wrong, or it cannot be read.
+            FileError: If the checksum of the file is wrong, or the file cannot be read.
             OSError: If the file cannot be downloaded.
         """
         place = self.find(path)
@@ -100,8 +100,8 @@ class DatasetFile(Generic[T]):
         if self.address is None and path is None:
             if self.file_hash is not None and not has_hash(place, self.file_hash):
                 raise FileError(
-                    f"'{place}' is damaged: its checksum is wrong; expected {self.file_hash}."
-                    " Install Hornbeam again."
+                    f"'{place}' is damaged: its checksum differs from the expected"
+                    f" {self.file_hash}. Install Hornbeam again."
                 )
             return self.reader(place)
         try:
@@ -110,7 +110,7 @@ class DatasetFile(Generic[T]):
             raise FileError(f"{error} Delete '{place}' to download it again.") from error
 
     def _addresses(self) -> list[str]:
-        """Return where to ask for the file: at the mirror, with and without its folder, if set."""
+        """Return the URLs to try: the mirror's if it is set, with and without the file's folder."""
         mirror = os.environ.get("HORNBEAM_MIRROR")
         if not mirror:
             return [str(self.address)]
@@ -129,15 +129,16 @@ class DatasetFile(Generic[T]):
                 kind = FileError if isinstance(error, ValueError) else OSError
                 reason = str(error).rstrip(".")
                 raise kind(
-                    f"The data set's file '{self.name}' is not on this computer, and {address} did"
-                    f" not give it: {reason}. Download it elsewhere and put it in the folder"
-                    f" '{place.parent}', or set HORNBEAM_MIRROR to the URL of a folder that has it."
+                    f"The data set file '{self.name}' is not on this computer, and downloading it"
+                    f" from {address} failed: {reason}. Download it elsewhere and put it in the"
+                    f" folder '{place.parent}', or set HORNBEAM_MIRROR to the URL of a folder that"
+                    " has it."
                 ) from error
         try:
             return self.reader(place)
         except FileError as error:
             place.unlink(missing_ok=True)
             raise FileError(
-                f"{address} gave a file that is not the data set's: {error} Try again, or put the"
-                f" right file in the folder '{place.parent}'."
+                f"The file downloaded from {address} is not the expected data set: {error} Try"
+                f" again, or put the right file in the folder '{place.parent}'."
             ) from error

@@ -1,4 +1,4 @@
-"""Fashion-MNIST: 70,000 images of clothes of 28 by 28 pixels, in 10 classes."""
+"""Fashion-MNIST: 70,000 grayscale images of clothing, 28 by 28 pixels, in 10 classes."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def _read(path: Path, shape: tuple[int, ...], sha256: str) -> np.ndarray:
     array = read_idx(path)
     if array.shape != shape or hashlib.sha256(array.tobytes()).hexdigest() != sha256:
         raise FileError(
-            f"'{path}' holds other data than Fashion-MNIST: an array of shape {array.shape};"
-            f" expected shape {shape} and the SHA-256 {sha256}."
+            f"'{path}' does not hold the data of Fashion-MNIST: expected an array of shape {shape}"
+            f" with SHA-256 {sha256}, received an array of shape {array.shape} with another hash."
         )
     return array
 
 
 def _file(name: str, shape: tuple[int, ...], sha256: str) -> DatasetFile[np.ndarray]:
-    # The array is checked, not the file: it is published in gzip files with several headers.
+    # The hash is of the array, because the data are published in gzip files with different headers.
     reader = functools.partial(_read, shape=shape, sha256=sha256)
     return DatasetFile(f"fashion-mnist/{name}", KERAS_ADDRESS + name, reader)
 
@@ -58,10 +58,10 @@ FILES = (
 
 
 def load_data() -> Arrays:
-    """Return Fashion-MNIST as `(x_train, y_train), (x_test, y_test)`.
+    """Load Fashion-MNIST as `(x_train, y_train), (x_test, y_test)`.
 
     The classes are T-shirt, trouser, pullover, dress, coat, sandal, shirt, sneaker, bag and ankle
-    boot. The data are by Zalando SE, under the MIT licence
+    boot. The data set is by Zalando SE, under the MIT license
     (https://github.com/zalandoresearch/fashion-mnist).
 
     Returns:
@@ -70,7 +70,7 @@ def load_data() -> Arrays:
 
     Raises:
         FileError: If a file is damaged.
-        OSError: If a file is neither on this computer nor can be downloaded.
+        OSError: If a file is not on this computer and cannot be downloaded.
 
     Example:
         >>> (x_train, y_train), (x_test, y_test) = load_data()  # doctest: +SKIP

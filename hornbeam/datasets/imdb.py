@@ -1,4 +1,4 @@
-"""IMDB: 50,000 reviews of films as lists of word numbers, positive (1) or negative (0)."""
+"""IMDB: 50,000 movie reviews as lists of word indices, labeled positive (1) or negative (0)."""
 
 from __future__ import annotations
 
@@ -38,31 +38,31 @@ def load_data(
     maxlen: int | None = None, seed: int = 113, start_char: int | None = 1,
     oov_char: int | None = 2, index_from: int | None = 3, **kwargs: Any,
 ) -> Arrays:  # fmt: skip
-    """Return IMDB as `(x_train, y_train), (x_test, y_test)`.
+    """Load IMDB as `(x_train, y_train), (x_test, y_test)`.
 
-    A word's number is its rank by frequency plus `index_from`: with the default, 4 is the most
-    frequent word, and 0 is left for padding.
+    The index of a word is its frequency rank plus `index_from`. By default, 4 is the most frequent
+    word, and 0 is reserved for padding.
 
     Args:
         path: Name of the file in the cache, or an absolute path.
-        num_words: Only numbers below this are kept. Default: all but the largest.
-        skip_top: Numbers below this are not kept.
-        maxlen: Reviews of this length or longer are left out. The start counts.
-        seed: Seed of the order of the reviews.
-        start_char: Number that begins each review; `None` for none.
-        oov_char: Number that replaces those not kept; `None` drops them.
-        index_from: Number that is added to each rank.
+        num_words: Only smaller indices are kept. Default: the largest index that occurs.
+        skip_top: Smallest index to keep.
+        maxlen: Reviews of this length or longer are dropped. `start_char` counts.
+        seed: Seed of the shuffle of the reviews.
+        start_char: Index to put at the start of each review, or `None`.
+        oov_char: Index that replaces the indices that are not kept. `None` drops them.
+        index_from: Number to add to each rank.
         **kwargs: `nb_words`, Keras 1's name for `num_words`.
 
     Returns:
-        Arrays of lists of integers, and arrays of labels, int64. Without `maxlen`, 25,000 of each
-        for training and for the test.
+        Arrays of lists of integers, and arrays of labels, int64. Without `maxlen`, the training and
+        the test set have 25,000 reviews each.
 
     Raises:
         TypeError: If an argument is unknown.
         ValueError: If no review is short enough.
         FileError: If the file is damaged.
-        OSError: If the file is neither on this computer nor can be downloaded.
+        OSError: If the file is not on this computer and cannot be downloaded.
 
     Example:
         >>> (x_train, y_train), (x_test, y_test) = load_data(num_words=10_000)  # doctest: +SKIP
@@ -87,14 +87,14 @@ def load_data(
 
 
 def get_word_index(path: FilePath = "imdb_word_index.json") -> dict[str, int]:
-    """Return the rank of each word of the reviews, from 1.
+    """Return a dictionary from the words of the reviews to their frequency ranks, starting at 1.
 
     Args:
         path: Name of the file in the cache, or an absolute path.
 
     Raises:
         FileError: If the file is damaged.
-        OSError: If the file is neither on this computer nor can be downloaded.
+        OSError: If the file is not on this computer and cannot be downloaded.
 
     Example:
         Decode a review that was loaded with the default arguments:

@@ -2,7 +2,7 @@
 
 The bundled file is compressed with xz. It holds the bytes of the training labels, the test labels,
 the training images and the test images, in this order. Loading reads only local files and writes
-nothing.
+no files.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ Arrays = tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 def load_data(path: str | os.PathLike[str] = "mnist.npz") -> Arrays:
-    """Return MNIST as `(x_train, y_train), (x_test, y_test)`.
+    """Load MNIST as `(x_train, y_train), (x_test, y_test)`.
 
     Args:
-        path: An `.npz` file with the arrays `x_train`, `y_train`, `x_test` and `y_test`, absolute
-            or in the folder `datasets` of `HORNBEAM_HOME` (default `~/.hornbeam`) or `KERAS_HOME`
-            (default `~/.keras`). If there is no such file, the bundled copy is used; nothing is
-            downloaded.
+        path: An `.npz` file with the arrays `x_train`, `y_train`, `x_test` and `y_test`. It is an
+            absolute path, or a name in the folder `datasets` of `HORNBEAM_HOME` (default
+            `~/.hornbeam`) or `KERAS_HOME` (default `~/.keras`). If the file does not exist, the
+            bundled copy is used, without a download.
 
     Returns:
         Images of shape `(60000, 28, 28)` and `(10000, 28, 28)`, uint8 from 0 to 255, and
@@ -50,7 +50,7 @@ def load_data(path: str | os.PathLike[str] = "mnist.npz") -> Arrays:
 
     Raises:
         FileError: If the file lacks an array, holds Python objects, is damaged or unpacks to far
-            more than its size; or if the bundled copy is damaged.
+            more than its size, or if the bundled copy is damaged.
 
     Example:
         >>> (x_train, y_train), (x_test, y_test) = load_data()

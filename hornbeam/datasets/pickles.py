@@ -1,10 +1,10 @@
-"""A reader of pickled data that runs no code from the file.
+"""Reader of pickled data that runs no code from the file.
 
 Python's `pickle.load` calls any function that a file names. This reader interprets the opcodes of a
-pickle itself and supports only those that build data: numbers, strings, bytes, lists, tuples,
-dictionaries with strings or bytes as keys, and NumPy arrays. It creates no other objects, imports
-nothing and calls nothing. Its arrays take at most twice as many bytes as the file. Pickles of
-Python 2 are read too; their strings become bytes.
+pickle itself, and supports only opcodes that build data: numbers, strings, bytes, lists, tuples,
+dictionaries with strings or bytes as keys, and NumPy arrays. It creates no other objects, and
+imports and calls no functions from the file. Its arrays take at most twice as many bytes as the
+file. It also reads pickles of Python 2, whose strings become bytes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 
 __all__ = ["PickleError", "read_pickle"]
 
-_CORE = ("numpy.core", "numpy._core")  # before NumPy 2, and since
+_CORE = ("numpy.core", "numpy._core")  # before NumPy 2, and since NumPy 2
 _NAMES = {
     **{(f"{core}.multiarray", "_reconstruct"): "array" for core in _CORE},
     **{(f"{core}.numeric", "_frombuffer"): "buffer" for core in _CORE},
@@ -31,7 +31,7 @@ _NAMES = {
     ("__builtin__", "bytes"): "bytes",
     ("builtins", "bytes"): "bytes",
 }
-"""Functions and types that a pickle may name, with the names used below."""
+"""The functions and types that a pickle may name, and the names used for them below."""
 
 _LITERALS = frozenset(
     "INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT UNICODE SHORT_BINUNICODE BINUNICODE"
@@ -42,7 +42,7 @@ _OLD_STRINGS = frozenset(["STRING", "BINSTRING", "SHORT_BINSTRING"])
 _TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _PLAIN = frozenset([int, float, bool, str, bytes])
 _NUMBERS = re.compile(rb"(?:K.|M..|J....)++", re.DOTALL)
-"""Instructions that push integers of 1, 2 and 4 bytes, as many as follow each other."""
+"""A run of instructions that push integers of 1, 2 and 4 bytes."""
 _DTYPE = re.compile(r"[biufc]\d{1,2}|[SUV]\d{1,6}|O8?")
 
 
@@ -51,18 +51,18 @@ class PickleError(ValueError):
 
 
 class _Mark:
-    """Marks the place on the stack where the items of a list, tuple or dictionary begin."""
+    """Marker on the stack before the items of a list, tuple or dictionary."""
 
 
 class _Step:
-    """A name of `_NAMES` that the pickle may call."""
+    """Function or type of `_NAMES` that the pickle may call."""
 
     def __init__(self, name: str):
         self.name = name
 
 
 class _DType:
-    """A NumPy dtype, which is incomplete until `set_state` is called."""
+    """NumPy dtype. It is incomplete until `set_state` is called."""
 
     def __init__(self, text: Any):
         if not isinstance(text, (str, bytes)):
@@ -78,7 +78,7 @@ class _DType:
             or len(state) < 5
             or any(part is not None for part in state[2:5])
         ):
-            raise PickleError("a dtype of records")
+            raise PickleError("a structured dtype")
         order = state[1].decode("latin-1") if isinstance(state[1], bytes) else state[1]
         if order not in ("<", ">", "|", "="):
             raise PickleError(f"the byte order {order!r:.40}")
@@ -96,7 +96,7 @@ class _DType:
 
 
 class _Array:
-    """A NumPy array, which has no values until `set_state` or `fill` is called."""
+    """NumPy array. It has no values until `set_state` or `fill` is called."""
 
     value: np.ndarray | None = None
 
@@ -105,7 +105,7 @@ class _Array:
 
     def set_state(self, state: Any) -> None:
         if self.value is not None or not isinstance(state, tuple) or len(state) != 5:
-            raise PickleError("an array in an unknown form")
+            raise PickleError("an array in an unknown format")
         _, shape, dtype, is_fortran, data = state
         self.fill(shape, dtype, bool(is_fortran), data)
 
@@ -115,11 +115,11 @@ class _Array:
 
 
 class _Parts(tuple):
-    """A tuple that contains unfinished objects, such as arguments or a state; it is not data."""
+    """Tuple that contains unfinished objects, like arguments or a state. It is not data."""
 
 
 def _array(shape: Any, dtype: Any, is_fortran: bool, data: Any) -> np.ndarray:
-    """Return an array of stored values, whose number must fit the shape."""
+    """Return an array of stored values. Their number must match the shape."""
     if (
         not isinstance(shape, tuple)
         or len(shape) > 32
@@ -146,7 +146,7 @@ def _array(shape: Any, dtype: Any, is_fortran: bool, data: Any) -> np.ndarray:
 
 
 def _value(item: Any) -> Any:
-    """Return the finished value of an item, which must be data."""
+    """Return the finished value of an item. Raise an error if the item is not data."""
     if isinstance(item, _Array):
         if item.value is None:
             raise PickleError("an array without values")
@@ -157,7 +157,7 @@ def _value(item: Any) -> Any:
 
 
 class _Reader:
-    """The stack and the memory of one pickle, and the opcodes that change them.
+    """Interpreter of a pickle's opcodes, with a stack and a memory.
 
     Args:
         size: The pickle's size in bytes. All arrays together may take at most twice as many bytes,
@@ -167,7 +167,7 @@ class _Reader:
     def __init__(self, size: int) -> None:
         self._payable = 2 * size
         self.stack: list[Any] = []
-        self.marks: list[int] = []  # where the stack has marks
+        self.marks: list[int] = []  # positions of the marks on the stack
         self.memory: dict[int, Any] = {}
 
     def pay(self, nbytes: int) -> None:
@@ -186,7 +186,7 @@ class _Reader:
         return self.stack[-1]
 
     def since_mark(self) -> list[Any]:
-        """Remove the items after the last mark and the mark from the stack; return the items."""
+        """Remove the last mark and the items after it from the stack, and return the items."""
         if not self.marks:
             raise PickleError("an instruction without its arguments")
         index = self.marks.pop()
@@ -216,8 +216,8 @@ class _Reader:
         if len(items) % 2:
             raise PickleError("a key without a value")
         for key, value in zip(items[::2], items[1::2], strict=True):
-            # Keys of other types could be chosen to have equal hashes, which makes a dictionary
-            # slow.
+            # An attacker could choose keys of other types with equal hashes, which would make the
+            # dictionary slow.
             if not isinstance(key, (str, bytes)):
                 raise PickleError(f"the key {key!r:.40}; expected strings or bytes")
             found[key] = _value(value)
@@ -233,7 +233,7 @@ class _Reader:
         return _Step(found)
 
     def call(self, step: Any, arguments: Any) -> Any:
-        """Return the result of a known function for its arguments, without calling it."""
+        """Return the result of a known function without calling the function."""
         if not isinstance(step, _Step) or not isinstance(arguments, tuple):
             raise PickleError("a call")
         kinds = [type(a) for a in arguments]
@@ -257,7 +257,7 @@ class _Reader:
         """Run one opcode.
 
         Raises:
-            PickleError: If it is unknown, or builds something other than data.
+            PickleError: If the opcode is unknown, or builds something other than data.
         """
         stack = self.stack
         if name in _LITERALS:
@@ -274,20 +274,20 @@ class _Reader:
             self.memory[len(self.memory) if name == "MEMOIZE" else argument] = value
         elif name in ("GET", "BINGET", "LONG_BINGET"):
             if argument not in self.memory:
-                raise PickleError("a reference to nothing")
+                raise PickleError("a reference to a missing object")
             stack.append(self.memory[argument])
         else:
             step = _INSTRUCTIONS.get(name)
             if step is None:
-                raise PickleError(f"the instruction {name}, which builds no data")
+                raise PickleError(f"the instruction {name}, which does not build data")
             step(self, argument)
 
 
 def _integers(instructions: bytes) -> list[int]:
-    """Return the integers that instructions push, which must fit `_NUMBERS` completely.
+    """Return the integers that instructions push. The instructions must fully match `_NUMBERS`.
 
-    Python's own reader decodes them, because it is many times faster. These instructions can do
-    nothing but push integers.
+    They are decoded with `pickle.loads`, which is many times faster than this module. That is safe,
+    because these instructions can only push integers.
     """
     return pickle.loads(b"](" + instructions + b"e.")  # type: ignore[no-any-return]
 
@@ -336,7 +336,7 @@ _INSTRUCTIONS: dict[str, Callable[[_Reader, Any], None]] = {
 
 
 def read_pickle(content: bytes) -> Any:
-    """Return the data of a pickle.
+    """Read the data of a pickle.
 
     Args:
         content: The pickle's bytes.
@@ -345,7 +345,7 @@ def read_pickle(content: bytes) -> Any:
         Numbers, strings, bytes, arrays, and lists, tuples and dictionaries of these.
 
     Raises:
-        PickleError: If the pickle is damaged, or holds anything else.
+        PickleError: If the pickle is damaged, or holds other objects.
 
     Example:
         >>> import pickle
@@ -361,7 +361,7 @@ def read_pickle(content: bytes) -> Any:
             reader.run(opcode.name, argument)
             if opcode.name in ("MARK", "FRAME"):
                 numbers = _NUMBERS.match(content, file.tell())
-                if numbers is not None:  # long lists are read at once
+                if numbers is not None:  # read runs of integers at once, for speed
                     reader.stack.extend(_integers(numbers[0]))
                     file.seek(numbers.end())
     except PickleError as error:

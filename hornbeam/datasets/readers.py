@@ -1,7 +1,7 @@
 """Readers of data set files: `.npz`, IDX, packed arrays and pickled batches.
 
-Files are untrusted. A reader runs no code from a file, compares declared sizes with the bytes that
-the file has before allocating memory, and raises `FileError` for any damage.
+Files are untrusted. The readers run no code from a file, compare declared sizes with the size of
+the file before they allocate memory, and raise `FileError` for any damage.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _DAMAGE = (
 
 @contextmanager
 def _one_error(path: Path, kind: str) -> Iterator[None]:
-    """Raise `FileError` for any error that a damaged file causes."""
+    """Convert any error that a damaged file causes to a `FileError`."""
     try:
         yield
     except FileError:
@@ -50,13 +50,13 @@ def _one_error(path: Path, kind: str) -> Iterator[None]:
 def read_npz(
     path: str | os.PathLike[str], names: Sequence[str], ragged: Sequence[str] = ()
 ) -> Arrays:
-    """Return arrays of an `.npz` file by name.
+    """Read arrays from an `.npz` file, and return them by name.
 
     Args:
         path: The file.
-        names: The arrays to read.
-        ragged: The arrays of `names` that may hold Python lists of numbers, of different lengths.
-            They are stored as pickles and read by `hornbeam.datasets.pickles`.
+        names: Names of the arrays to read.
+        ragged: The arrays of `names` that may hold Python lists of numbers with different lengths.
+            They are stored as pickles, and read by `hornbeam.datasets.pickles`.
 
     Raises:
         FileError: If the file is damaged, lacks an array, unpacks to far more than its size, or
@@ -73,12 +73,16 @@ def read_npz(
     with _one_error(path, ".npz file"), zipfile.ZipFile(path) as archive:
         claimed = sum(member.file_size for member in archive.infolist())
         if claimed > most_unpacked(path):
-            raise FileError(f"'{path}' would unpack to {claimed} bytes, as decompression bombs do.")
+            raise FileError(
+                f"'{path}' would unpack to {claimed} bytes, too many for its size. It may be a"
+                " decompression bomb."
+            )
         held = [name.removesuffix(".npy") for name in archive.namelist()]
         missing = [name for name in names if name not in held]
         if missing:
             raise FileError(
-                f"'{path}' lacks {', '.join(missing)}; it holds {', '.join(held) or 'nothing'}."
+                f"'{path}' lacks the arrays {', '.join(missing)}; its arrays are"
+                f" {', '.join(held) or 'none'}."
             )
         return {name: _member(archive, path, name, name in ragged) for name in names}
 
@@ -106,8 +110,8 @@ def _member(archive: zipfile.ZipFile, path: Path, name: str, ragged: bool) -> np
         return found
     if dtype.hasobject:
         raise FileError(
-            f"'{path}': {name} holds Python objects, which may run code; expected an array of"
-            " numbers."
+            f"'{path}': {name} must be an array of numbers, but it holds Python objects, which can"
+            " run code when they are loaded."
         )
     if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != len(data):
         raise ValueError(f"{name} of shape {shape} and dtype {dtype} holds {len(data)} bytes")
@@ -120,7 +124,7 @@ def _member(archive: zipfile.ZipFile, path: Path, name: str, ragged: bool) -> np
 
 
 def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
-    """Return the array of an IDX file, the format in which MNIST was first published.
+    """Read an array from an IDX file, the format in which MNIST was first published.
 
     Args:
         path: The file, uncompressed or compressed with gzip.
@@ -150,17 +154,17 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
 
 
 def read_packed(path: str | os.PathLike[str], shapes: Mapping[str, tuple[int, ...]]) -> Arrays:
-    """Return the byte arrays that are stored one after another in an xz file.
+    """Read byte arrays that are stored one after another in an xz file.
 
     Args:
         path: The file.
         shapes: Names and shapes of the arrays, in their order in the file.
 
     Returns:
-        Arrays of dtype uint8, writable.
+        Writable arrays of dtype uint8.
 
     Raises:
-        FileError: If the file is damaged, or holds more or fewer bytes than the arrays take.
+        FileError: If the file is damaged, or holds more or fewer bytes than the arrays need.
     """
     path = Path(path)
     with _one_error(path, "xz file"), lzma.open(path) as file:
@@ -176,28 +180,29 @@ def read_packed(path: str | os.PathLike[str], shapes: Mapping[str, tuple[int, ..
 def _exactly(file: Any, size: int, path: Path) -> bytes:
     """Return the rest of a file, which must have exactly `size` bytes."""
     if size > most_unpacked(path):
-        raise FileError(f"'{path}' claims {size} bytes, which a file of its size cannot hold.")
+        raise FileError(f"'{path}' declares {size} bytes, which a file of its size cannot hold.")
     data = file.read(size)
     if len(data) != size or file.read(1):
         raise FileError(
-            f"'{path}' is not complete: its arrays take {size} bytes, and it holds {len(data)} or"
+            f"'{path}' is not complete: expected exactly {size} bytes, received {len(data)} or"
             " more."
         )
     return data
 
 
 def read_pickle_batch(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return the contents of a pickled batch, the format of CIFAR-10 and CIFAR-100.
+    """Read a pickled batch, the format of CIFAR-10 and CIFAR-100.
 
     Args:
         path: The file, a pickled dictionary from Python 2 or 3. It is read by
-            `hornbeam.datasets.pickles`, which runs no code from it.
+            `hornbeam.datasets.pickles`, which runs no code from the file.
 
     Returns:
-        Arrays, lists, strings and bytes by name. Names that Python 2 stored as bytes are decoded.
+        Dictionary from names to arrays, lists, strings and bytes. Names that Python 2 stored as
+        bytes are decoded.
 
     Raises:
-        FileError: If the file is damaged, or holds anything but data.
+        FileError: If the file is damaged, or holds objects other than data.
 
     Example:
         >>> import pickle, tempfile
@@ -211,7 +216,7 @@ def read_pickle_batch(path: str | os.PathLike[str]) -> dict[str, Any]:
     found = _unpickled(path.read_bytes(), f"'{path}'")
     if not isinstance(found, dict):
         raise FileError(
-            f"'{path}' is not a batch: it holds a {type(found).__name__}; expected a dictionary."
+            f"'{path}' must hold a batch as a dictionary, received a {type(found).__name__}."
         )
     return {
         name.decode("latin-1") if isinstance(name, bytes) else name: value

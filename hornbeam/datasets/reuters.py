@@ -1,4 +1,4 @@
-"""Reuters: 11,228 news of 1987 as lists of word numbers, in 46 topics."""
+"""Reuters: 11,228 newswires from 1987 as lists of word indices, in 46 topics."""
 
 from __future__ import annotations
 
@@ -46,21 +46,21 @@ def load_data(
     start_char: int | None = 1, oov_char: int | None = 2, index_from: int | None = 3,
     **kwargs: Any,
 ) -> Arrays:  # fmt: skip
-    """Return Reuters as `(x_train, y_train), (x_test, y_test)`.
+    """Load Reuters as `(x_train, y_train), (x_test, y_test)`.
 
-    A word's number is its rank by frequency plus `index_from`: with the default, 4 is the most
-    frequent word, and 0 is left for padding.
+    The index of a word is its frequency rank plus `index_from`. By default, 4 is the most frequent
+    word, and 0 is reserved for padding.
 
     Args:
         path: Name of the file in the cache, or an absolute path.
-        num_words: Only numbers below this are kept. Default: all but the largest.
-        skip_top: Numbers below this are not kept.
-        maxlen: News of this length or longer are left out. The start counts.
-        test_split: Fraction of the news in the test set.
-        seed: Seed of the order of the news.
-        start_char: Number that begins each text; `None` for none.
-        oov_char: Number that replaces those not kept; `None` drops them.
-        index_from: Number that is added to each rank.
+        num_words: Only smaller indices are kept. Default: the largest index that occurs.
+        skip_top: Smallest index to keep.
+        maxlen: Newswires of this length or longer are dropped. `start_char` counts.
+        test_split: Fraction of the newswires in the test set.
+        seed: Seed of the shuffle before the split.
+        start_char: Index to put at the start of each newswire, or `None`.
+        oov_char: Index that replaces the indices that are not kept. `None` drops them.
+        index_from: Number to add to each rank.
         **kwargs: `nb_words`, Keras 1's name for `num_words`.
 
     Returns:
@@ -68,9 +68,9 @@ def load_data(
 
     Raises:
         TypeError: If an argument is unknown.
-        ValueError: If no text is short enough, or `test_split` is not in [0, 1).
+        ValueError: If no newswire is short enough, or `test_split` is not in [0, 1).
         FileError: If the file is damaged.
-        OSError: If the file is neither on this computer nor can be downloaded.
+        OSError: If the file is not on this computer and cannot be downloaded.
 
     Example:
         >>> (x_train, y_train), (x_test, y_test) = load_data(num_words=10_000)  # doctest: +SKIP
@@ -88,14 +88,14 @@ def load_data(
 
 
 def get_word_index(path: FilePath = "reuters_word_index.json") -> dict[str, int]:
-    """Return the rank of each word of the news, from 1.
+    """Return a dictionary from the words of the newswires to their frequency ranks, from 1.
 
     Args:
         path: Name of the file in the cache, or an absolute path.
 
     Raises:
         FileError: If the file is damaged.
-        OSError: If the file is neither on this computer nor can be downloaded.
+        OSError: If the file is not on this computer and cannot be downloaded.
 
     Example:
         >>> get_word_index()["the"]  # doctest: +SKIP
@@ -105,7 +105,7 @@ def get_word_index(path: FilePath = "reuters_word_index.json") -> dict[str, int]
 
 
 def get_label_names() -> tuple[str, ...]:
-    """Return the names of the topics, in the order of their numbers.
+    """Return the names of the topics, in the order of the labels.
 
     Example:
         >>> get_label_names()[3]

@@ -1,4 +1,4 @@
-"""Data sets with one row of numbers per district, and one number to predict."""
+"""Helpers for data sets with one row of features per district, and one number to predict."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ Arrays = tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 def read_rows(path: Path, columns: int) -> dict[str, np.ndarray]:
-    """Return `x` of shape `(rows, columns)` and `y` of shape `(rows,)` of an `.npz` file.
+    """Read `x` of shape `(rows, columns)` and `y` of shape `(rows,)` from an `.npz` file.
 
     Raises:
-        FileError: If the file is damaged, or an array is missing or has another shape or dtype.
+        FileError: If the file is damaged, or an array is missing or has a wrong shape or dtype.
     """
     arrays = read_npz(path, ["x", "y"])
     x, y = arrays["x"], arrays["y"]
     if x.ndim != 2 or x.shape[1] != columns or y.shape != x.shape[:1]:
         raise FileError(
-            f"'{path}': x has shape {x.shape} and y {y.shape}; expected (rows, {columns}) and"
-            " (rows,)."
+            f"'{path}': expected x of shape (rows, {columns}) and y of shape (rows,), received"
+            f" shapes {x.shape} and {y.shape}."
         )
     for name, array in arrays.items():
         if array.dtype.kind not in "iuf":
@@ -35,16 +35,16 @@ def read_rows(path: Path, columns: int) -> dict[str, np.ndarray]:
 
 
 def split(data: str, x: Any, y: Any, test_split: float, order: np.ndarray) -> Arrays:
-    """Return the rows in an order, cut into a training and a test set.
+    """Reorder the rows and split them into a training and a test set.
 
     Args:
-        data: Name of the data set, for errors.
-        x, y: Arrays.
+        data: Name of the data set, for error messages.
+        x, y: Arrays with the same number of rows.
         test_split: Fraction of the rows in the test set, at least 0 and less than 1.
-        order: Row numbers.
+        order: Row numbers in the new order.
 
     Raises:
-        ValueError: If `test_split` is wrong.
+        ValueError: If `test_split` is not in [0, 1).
     """
     if not 0 <= test_split < 1:
         raise ValueError(

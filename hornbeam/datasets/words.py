@@ -1,4 +1,4 @@
-"""Data sets of texts, in which each word is a number: its rank by frequency."""
+"""Helpers for data sets of texts whose words are encoded by their frequency rank."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ __all__ = ["keep_short", "limit_words", "number_words", "read_texts", "read_word
 
 
 def read_texts(path: Path, pairs: tuple[tuple[str, str], ...]) -> dict[str, np.ndarray]:
-    """Return the lists of word ranks and the labels of an `.npz` file.
+    """Read lists of word ranks, and their labels, from an `.npz` file.
 
     Args:
         path: The file.
-        pairs: Names of the texts and of their labels.
+        pairs: Pairs of the array names of texts and of their labels.
 
     Raises:
-        FileError: If the file is damaged, or holds something other than lists of integers with one
-            label each.
+        FileError: If the file is damaged, or does not hold lists of integers with one label per
+            list.
     """
     texts = [name for name, _ in pairs]
     arrays = read_npz(path, [name for pair in pairs for name in pair], ragged=texts)
@@ -31,8 +31,8 @@ def read_texts(path: Path, pairs: tuple[tuple[str, str], ...]) -> dict[str, np.n
         rows, classes = arrays[name], arrays[labels]
         if rows.ndim != 1 or classes.shape != rows.shape or classes.dtype.kind not in "iu":
             raise FileError(
-                f"'{path}': {name} has shape {rows.shape}, and {labels} shape {classes.shape} and"
-                f" dtype {classes.dtype}; expected one integer per text."
+                f"'{path}': {labels} must have one integer per text, received dtype"
+                f" {classes.dtype} and shape {classes.shape} for {name} of shape {rows.shape}."
             )
         for number, row in enumerate(rows):
             if not isinstance(row, list) or not {int}.issuperset(map(type, row)):
@@ -43,27 +43,27 @@ def read_texts(path: Path, pairs: tuple[tuple[str, str], ...]) -> dict[str, np.n
 
 
 def read_word_index(path: Path) -> dict[str, int]:
-    """Return the rank of each word, from a JSON file.
+    """Read the rank of each word from a JSON file.
 
     Raises:
-        FileError: If the file is damaged, or holds anything but ranks of words.
+        FileError: If the file is damaged, or is not a dictionary from words to ranks.
     """
     try:
         found = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise FileError(f"'{path}' is not a complete JSON file: {error}.") from None
     if not isinstance(found, dict) or not {int}.issuperset(map(type, found.values())):
-        raise FileError(f"'{path}' does not hold a number for each word.")
+        raise FileError(f"'{path}' must hold a JSON object with an integer for each word.")
     return found
 
 
 def number_words(rows: Any, start_char: int | None, index_from: int | None) -> list[list[int]]:
-    """Return texts of word numbers, from texts of word ranks.
+    """Convert word ranks to word indices.
 
     Args:
         rows: Lists of ranks.
-        start_char: Number that begins each text; `None` for none.
-        index_from: Number that is added to each rank.
+        start_char: Index to put at the start of each text, or `None`.
+        index_from: Number to add to each rank.
 
     Example:
         >>> number_words([[1, 2]], start_char=1, index_from=3)
@@ -81,7 +81,7 @@ def keep_short(
     """Return the texts that are shorter than `maxlen`, and their labels.
 
     Raises:
-        ValueError: If there is none.
+        ValueError: If no text is shorter.
     """
     if maxlen is None:
         return rows, labels
@@ -96,13 +96,14 @@ def keep_short(
 def limit_words(
     rows: list[list[int]], num_words: int | None, skip_top: int, oov_char: int | None
 ) -> np.ndarray:
-    """Return an array of texts with the numbers from `skip_top` to `num_words` - 1 only.
+    """Keep only the word indices from `skip_top` to `num_words` - 1, as an array of lists.
 
     Args:
-        rows: Lists of word numbers.
-        num_words: Default: the largest number that occurs; as in Keras, it is not kept.
-        skip_top: The smallest number to keep.
-        oov_char: Number that replaces the others; `None` drops them.
+        rows: Lists of word indices.
+        num_words: Only smaller indices are kept. Default: the largest index that occurs, which is
+            therefore not kept, as in Keras.
+        skip_top: The smallest index to keep.
+        oov_char: Index that replaces the other indices. `None` drops them.
 
     Example:
         >>> limit_words([[1, 4, 9]], num_words=5, skip_top=2, oov_char=2)

@@ -1,4 +1,4 @@
-"""Distillation: training a small model on the outputs of a large one."""
+"""Knowledge distillation: training a small model on the outputs of a large model."""
 
 from hornbeam.distillation.distillation_loss import (
     DistillationLoss,

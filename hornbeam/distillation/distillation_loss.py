@@ -1,4 +1,4 @@
-"""Losses between the outputs of a teacher and of a student."""
+"""Losses between the outputs of a teacher and a student."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["DistillationLoss", "FeatureDistillation", "LogitsDistillation"]
 
 
 class DistillationLoss:
-    """Base of distillation losses. Subclasses implement `compute_loss`.
+    """Base class of distillation losses. Subclasses implement `compute_loss`.
 
     Example:
         >>> class LargestGap(DistillationLoss):
@@ -33,10 +33,10 @@ class DistillationLoss:
     def compute_loss(
         self, teacher_outputs: Structure, student_outputs: Structure, **kwargs: Any
     ) -> Tensor:
-        """Return the loss between the outputs of the teacher and of the student.
+        """Compute the loss between the outputs of the teacher and the student.
 
         Args:
-            teacher_outputs: Tensor, list or dict of tensors.
+            teacher_outputs: Tensor, or list or dict of tensors.
             student_outputs: Like `teacher_outputs`.
             **kwargs: Further arguments of a subclass.
         """
@@ -47,7 +47,7 @@ class DistillationLoss:
         _same_structure(type(self).__name__, "the teacher's", teacher_outputs, student_outputs)
 
     def validate_model_compatibility(self, teacher: Model, student: Model) -> None:
-        """Raise `ValueError` if the loss cannot be used with these models; override it."""
+        """Raise `ValueError` if the loss does not support these models. Subclasses override it."""
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, ready for JSON."""
@@ -60,7 +60,7 @@ class DistillationLoss:
 
 
 class _LossOfOutputs(DistillationLoss):
-    """Base of the losses that apply a loss to each output."""
+    """Base class of losses that apply a loss to each output."""
 
     def __init__(self, loss: Any):
         owner = type(self).__name__
@@ -71,7 +71,7 @@ class _LossOfOutputs(DistillationLoss):
             )
 
     def validate_outputs(self, teacher_outputs: Structure, student_outputs: Structure) -> None:
-        """Raise `ValueError` unless the outputs are nested alike, and like `loss`."""
+        """Raise `ValueError` unless both outputs and `loss` have the same nested structure."""
         super().validate_outputs(teacher_outputs, student_outputs)
         _same_structure(type(self).__name__, "`loss`'s", self.loss, student_outputs)
 
@@ -103,26 +103,26 @@ class _LossOfOutputs(DistillationLoss):
         except ValueError:
             raise ValueError(
                 f"{type(self).__name__}: expected equal shapes from the teacher and the student,"
-                f" received {teacher} and {student}. Choose layers of equal widths, or add a layer"
-                " to the student that changes the width."
+                f" received {teacher} and {student}. Choose layers with equal output shapes, or add"
+                " a projection layer to the student."
             ) from None
 
 
 class LogitsDistillation(_LossOfOutputs):
     """Loss between the final outputs of both models, divided by a temperature.
 
-    A `losses.KLDivergence` object takes logits: the softmax of the divided outputs is compared, and
-    the loss is multiplied by the square of the temperature (Hinton et al., 2015). For every other
-    loss, also the function `"kl_divergence"`, the outputs are only divided, as in Keras. So
-    `"kl_divergence"` fits outputs that are probabilities.
+    With a `losses.KLDivergence` object, the outputs are logits: the loss compares the softmax of
+    the divided outputs, and is multiplied by the square of the temperature (Hinton et al., 2015).
+    With every other loss, including the function `"kl_divergence"`, the outputs are only divided,
+    as in Keras. Use `"kl_divergence"` for outputs that are probabilities.
 
     Args:
-        temperature: Divisor of the outputs; above 0.
-        loss: Name, function or `Loss`; for several outputs a list or dict of them, with None for
-            outputs that are left out.
+        temperature: Divisor of the outputs. Must be greater than 0.
+        loss: Name, function or `Loss`. For several outputs, a list or dict of losses, with None for
+            outputs to ignore.
 
     Raises:
-        ValueError: If `temperature` is no positive number, or `loss` holds no loss.
+        ValueError: If `temperature` is not a positive number, or `loss` contains no loss.
 
     Example:
         >>> loss = LogitsDistillation(temperature=2.0, loss="mse")
@@ -159,13 +159,13 @@ class FeatureDistillation(_LossOfOutputs):
     """Loss between the outputs of a layer of the teacher and a layer of the student.
 
     Args:
-        loss: Name, function or `Loss`; for several outputs a list or dict of them, with None for
-            outputs that are left out.
-        teacher_layer_name: Layer of the teacher. Default: its final outputs.
-        student_layer_name: Layer of the student. Default: its final outputs.
+        loss: Name, function or `Loss`. For several outputs, a list or dict of losses, with None for
+            outputs to ignore.
+        teacher_layer_name: Name of the teacher's layer. Default: the teacher's final outputs.
+        student_layer_name: Name of the student's layer. Default: the student's final outputs.
 
     Raises:
-        ValueError: If `loss` holds no loss.
+        ValueError: If `loss` contains no loss.
 
     Example:
         >>> loss = FeatureDistillation("mae")
@@ -184,7 +184,7 @@ class FeatureDistillation(_LossOfOutputs):
         super().__init__(loss)
 
     def validate_model_compatibility(self, teacher: Model, student: Model) -> None:
-        """Raise `ValueError` if a model has no layer of the given name."""
+        """Raise `ValueError` if a model has no layer with the given name."""
         for role, model, name in (
             ("teacher", teacher, self.teacher_layer_name),
             ("student", student, self.student_layer_name),
@@ -194,8 +194,8 @@ class FeatureDistillation(_LossOfOutputs):
             if type(model).__dict__.get("call") and not hasattr(model, "inputs"):
                 raise ValueError(
                     f"FeatureDistillation: `{role}_layer_name` needs a functional or sequential"
-                    f" model; the {role} '{model.name}' is a {type(model).__name__}, whose layers"
-                    " are called in its `call`. Omit the names to compare the final outputs."
+                    f" model, but the {role} '{model.name}' is a {type(model).__name__}, a subclass"
+                    " with its own `call`. Omit the layer names to compare the final outputs."
                 )
             try:
                 model.get_layer(name)
@@ -232,14 +232,14 @@ def _same_structure(owner: str, whose: str, wanted: Structure, outputs: Structur
             return tree.map_structure(lambda _: "*", x)
 
         raise ValueError(
-            f"{owner}: expected outputs of the student that are nested as {whose},"
-            f" {skeleton(wanted)}, received {skeleton(outputs)}. Pass one loss per output, None"
-            " for an output to leave out."
+            f"{owner}: the student's outputs must have {whose} nested structure,"
+            f" {skeleton(wanted)}, received {skeleton(outputs)}. Pass one loss per output, or None"
+            " to ignore an output."
         ) from None
 
 
 def _in_file(loss: Any) -> Any:
-    """Return losses ready for JSON, with functions in Keras's form."""
+    """Serialize losses for JSON, with functions in Keras's format."""
 
     def plain(entry: Any) -> Any:
         config = serialize(entry)

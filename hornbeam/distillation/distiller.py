@@ -22,23 +22,26 @@ __all__ = ["Distiller"]
 
 
 class Distiller(Model):
-    """A model that trains a student to give a teacher's outputs besides the targets.
+    """Model that trains a student to predict the targets and the outputs of a teacher.
 
     The loss is `student_loss_weight` times the loss of `compile`, plus 1 - `student_loss_weight`
-    times the weighted sum of the distillation losses, plus the student's regularization. A call
-    and `predict` give the student's outputs. The teacher runs with `training=False` and is frozen.
+    times the weighted sum of the distillation losses, plus the student's regularization. Calling
+    the model, and `predict`, return the student's outputs. The teacher runs with `training=False`
+    and is frozen.
 
     Args:
-        teacher: Trained model; its `trainable` becomes False.
+        teacher: Trained model. Its `trainable` is set to False.
         student: Model to train.
         distillation_losses: A `DistillationLoss`, or a list of them.
         distillation_loss_weights: Weight of each distillation loss. Default: 1 each.
-        student_loss_weight: From 0 to 1. With 0 the targets are not used, with 1 the teacher.
-        name: Name.
+        student_loss_weight: Number from 0 to 1. With 0, the targets are not used. With 1, the
+            teacher is not used.
+        name: Name of the model.
         **kwargs: Other arguments of `Model`.
 
     Raises:
-        ValueError: If an argument is none of these, or the shapes or dtypes of the models differ.
+        ValueError: If an argument has an invalid value, or the models have different shapes or
+            dtypes.
 
     Example:
         >>> import hornbeam as hb, numpy as np
@@ -96,21 +99,21 @@ class Distiller(Model):
 
     @property
     def output_names(self) -> list[str]:
-        """Names of the student's outputs."""
+        """The names of the student's outputs."""
         return self.student.output_names  # type: ignore[attr-defined]  # of models with a graph
 
     def compile(  # type: ignore[override]  # the rest is in `kwargs`, as in Keras
         self, optimizer: Any = "adam", loss: Any = None, metrics: Any = None, **kwargs: Any
     ) -> None:
-        """Choose the optimizer and the student's loss and metrics; see `Model.compile`.
+        """Set the optimizer, and the student's loss and metrics, as in `Model.compile`.
 
         Raises:
             ValueError: If `loss` is None.
         """
         if loss is None:
             raise ValueError(
-                f"{self._label()}: compile: `loss` must be the student's loss, received None. If"
-                " only the teacher counts, pass any loss and set `student_loss_weight=0`."
+                f"{self._label()}: compile: `loss` must be the student's loss, received None. To"
+                " train only on the teacher, pass any loss and set `student_loss_weight=0`."
             )
         super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)
 
@@ -118,8 +121,8 @@ class Distiller(Model):
         """Compile from the result of `get_compile_config`."""
         if config.get("loss") is None:
             warnings.warn(
-                f"{self._label()}: the file holds no loss, since Keras writes none for a Distiller."
-                " Call `compile` before you train or evaluate the model.",
+                f"{self._label()}: the file has no loss, because Keras does not save the loss of a"
+                " Distiller. Call `compile` before you train or evaluate the model.",
                 stacklevel=2,
             )
             return
@@ -131,8 +134,8 @@ class Distiller(Model):
             self.teacher(inputs, training=False)
         names = self._names("student")
         if training and names and not kwargs:
-            # The student runs once: a second run would draw other dropout and update its
-            # moving statistics again.
+            # The student runs only once, because a second run would draw other dropout masks and
+            # update the moving statistics again.
             outputs, features = self._run("student", inputs, training)
             self._pending = (outputs, features)
             return outputs
@@ -146,7 +149,7 @@ class Distiller(Model):
         sample_weight: Structure = None,
         training: bool = True,
     ) -> Tensor:
-        """Return the weighted sum of the student's loss and of the distillation losses."""
+        """Return the weighted sum of the student's loss and the distillation losses."""
         compiled = self.require_compiled("compute_loss")
         share = self.student_loss_weight
         student: Any = jnp.zeros(())
@@ -203,12 +206,12 @@ class Distiller(Model):
         return self._run("student", x, training)[1]
 
     def _names(self, role: str) -> list[str]:
-        """Return the names of the layers of one model whose outputs the losses need."""
+        """Return the names of the layers whose outputs the losses need from one model."""
         names = (getattr(loss, f"{role}_layer_name", None) for loss in self.distillation_losses)
         return list(dict.fromkeys(name for name in names if name is not None))
 
     def _run(self, role: str, x: Structure, training: bool) -> tuple[Structure, dict[str, Any]]:
-        """Return the outputs of a model, and the outputs of layers by their keys."""
+        """Return the outputs of a model, and the outputs of its layers by key."""
         model: Any = getattr(self, role)
         names = self._names(role)
         if not names:
@@ -247,8 +250,8 @@ def _weights(given: Any, count: int) -> list[Any]:
     weights = list(given) if isinstance(given, (list, tuple)) else [given]
     if len(weights) != count or not all(isinstance(w, numbers.Real) for w in weights):
         raise ValueError(
-            f"Distiller: `distillation_loss_weights` must hold one number for each of the {count}"
-            f" `distillation_losses`, received {given!r}."
+            "Distiller: `distillation_loss_weights` must hold one number per distillation loss,"
+            f" {count} in total, received {given!r}."
         )
     return weights
 
@@ -265,7 +268,7 @@ def _check_models(teacher: Any, student: Any) -> None:
             continue
         if len(pair[0]) != len(pair[1]):
             raise ValueError(
-                f"Distiller: expected as many {what} of the student as of the teacher,"
+                f"Distiller: the student must have the same number of {what} as the teacher,"
                 f" {len(pair[0])}, received {len(pair[1])}."
             )
         for of_teacher, of_student in zip(*pair, strict=True):
@@ -278,11 +281,11 @@ def _check_pair(what: str, teacher: Any, student: Any) -> None:
         a != b and None not in (a, b) for a, b in sizes
     ):
         raise ValueError(
-            f"Distiller: expected equal shapes of the {what} of both models, received"
+            f"Distiller: the {what} of both models must have equal shapes, received"
             f" {teacher.shape} from the teacher and {student.shape} from the student."
         )
     if teacher.dtype != student.dtype:
         raise ValueError(
-            f"Distiller: expected equal dtypes of the {what} of both models, received"
+            f"Distiller: the {what} of both models must have equal dtypes, received"
             f" {teacher.dtype} from the teacher and {student.dtype} from the student."
         )

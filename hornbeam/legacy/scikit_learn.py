@@ -1,4 +1,4 @@
-"""`keras.wrappers.scikit_learn`: the estimators of Keras 1 and 2, made from functions."""
+"""`keras.wrappers.scikit_learn`: the scikit-learn estimators of Keras 1 and 2."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ __all__ = ["BaseWrapper", "KerasClassifier", "KerasRegressor"]
 
 
 class BaseWrapper(BaseEstimator):
-    """The base of the estimators.
+    """Base class of the estimators.
 
     Args:
-        build_fn: Function that returns a compiled model; or an object with `__call__`. Default: the
-            estimator's own `__call__`.
-        **sk_params: Arguments of `build_fn` and of `fit`, `predict` and `evaluate` of the model,
-            such as `epochs`.
+        build_fn: Function, or object with `__call__`, that returns a compiled model. Default: the
+            `__call__` of the estimator's subclass.
+        **sk_params: Arguments of `build_fn`, and of the model's `fit`, `predict` and `evaluate`,
+            for example `epochs`.
 
     Raises:
-        ValueError: If no function takes one of the arguments.
+        ValueError: If an argument is not in any of these functions.
     """
 
     model: Model
@@ -38,7 +38,7 @@ class BaseWrapper(BaseEstimator):
         self.check_params(sk_params)
 
     def __sklearn_is_fitted__(self) -> bool:
-        """Return whether there is a trained model."""
+        """Return whether the estimator has a model."""
         return hasattr(self, "model")
 
     def _maker(self) -> Callable[..., Model]:
@@ -49,10 +49,13 @@ class BaseWrapper(BaseEstimator):
         return self.build_fn if is_function else self.build_fn.__call__
 
     def check_params(self, params: dict[str, Any]) -> None:
-        """Raise a `ValueError` if no function takes one of the arguments.
+        """Check that `build_fn` or a method of the model accepts each argument.
 
         Args:
             params: The arguments.
+
+        Raises:
+            ValueError: If an argument is not in any of these functions.
         """
         maker = self._maker()
         functions: list[Callable[..., Any]] = [Model.fit, Model.predict, Model.evaluate, maker]
@@ -65,20 +68,20 @@ class BaseWrapper(BaseEstimator):
         for name in params:
             if name not in known:
                 raise ValueError(
-                    f"{type(self).__name__}: '{name}' is no argument of the function that makes the"
-                    " model, nor of `fit`, `predict` and `evaluate`."
+                    f"{type(self).__name__}: '{name}' is not an argument of `build_fn`, or of the"
+                    " model's `fit`, `predict` or `evaluate`."
                 )
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the arguments of the constructor.
 
         Args:
-            deep: Without effect; part of scikit-learn's signature.
+            deep: Without effect. Part of scikit-learn's interface.
         """
         return {**self.sk_params, "build_fn": self.build_fn}
 
     def set_params(self, **params: Any) -> BaseWrapper:
-        """Change arguments of the constructor, and return the estimator.
+        """Set arguments of the constructor, and return the estimator.
 
         Args:
             **params: The new values.
@@ -92,11 +95,11 @@ class BaseWrapper(BaseEstimator):
     def filter_sk_params(
         self, fn: Callable[..., Any], override: dict[str, Any] | None = None
     ) -> dict[str, Any]:
-        """Return those arguments that a function takes.
+        """Return the entries of `sk_params` that a function accepts.
 
         Args:
             fn: The function.
-            override: Further arguments, which come first.
+            override: Further arguments, which take precedence.
         """
         known = inspect.signature(fn).parameters
         found = {name: value for name, value in self.sk_params.items() if name in known}
@@ -106,7 +109,7 @@ class BaseWrapper(BaseEstimator):
         """Make a new model and train it.
 
         Args:
-            x, y: Rows and targets. Class numbers become one-hot rows if the loss is
+            x, y: Inputs and targets. Class indices are converted to one-hot rows if the loss is
                 `"categorical_crossentropy"`.
             **kwargs: Arguments of `Model.fit`.
 
@@ -136,9 +139,9 @@ def _one_hot(y: np.ndarray) -> np.ndarray:
 
 
 class KerasClassifier(ClassifierMixin, BaseWrapper):
-    """A classifier of scikit-learn, from a function that makes a model.
+    """scikit-learn classifier that trains the model returned by a function.
 
-    New code uses `keras.wrappers.SKLearnClassifier`.
+    In new code, use `keras.wrappers.SKLearnClassifier`.
 
     Args:
         build_fn, **sk_params: As in `BaseWrapper`.
@@ -160,8 +163,8 @@ class KerasClassifier(ClassifierMixin, BaseWrapper):
         """Make a new model and train it.
 
         Args:
-            x: Rows.
-            y: Classes, of any kind; or one-hot rows.
+            x: Inputs.
+            y: Class labels of any type, or one-hot rows.
             **kwargs: Arguments of `Model.fit`.
 
         Returns:
@@ -177,19 +180,19 @@ class KerasClassifier(ClassifierMixin, BaseWrapper):
         return super().fit(x, y, **kwargs)
 
     def predict(self, x: Any, **kwargs: Any) -> np.ndarray:
-        """Return the most likely class of each row.
+        """Return the most probable class of each row.
 
         Args:
-            x: Rows.
+            x: Inputs.
             **kwargs: Arguments of `Model.predict`.
         """
         return self.classes_[self.predict_proba(x, **kwargs).argmax(axis=-1)]
 
     def predict_proba(self, x: Any, **kwargs: Any) -> np.ndarray:
-        """Return the probability of each class, (rows, classes).
+        """Return the class probabilities, an array of shape (rows, classes).
 
         Args:
-            x: Rows.
+            x: Inputs.
             **kwargs: Arguments of `Model.predict`.
         """
         y = self.model.predict(x, **self.filter_sk_params(Model.predict, kwargs))
@@ -199,8 +202,8 @@ class KerasClassifier(ClassifierMixin, BaseWrapper):
         """Return the accuracy.
 
         Args:
-            x: Rows.
-            y: Their classes.
+            x: Inputs.
+            y: Class labels.
             **kwargs: Arguments of `Model.evaluate`.
 
         Raises:
@@ -220,9 +223,9 @@ class KerasClassifier(ClassifierMixin, BaseWrapper):
 
 
 class KerasRegressor(RegressorMixin, BaseWrapper):
-    """A regressor of scikit-learn, from a function that makes a model.
+    """scikit-learn regressor that trains the model returned by a function.
 
-    New code uses `keras.wrappers.SKLearnRegressor`.
+    In new code, use `keras.wrappers.SKLearnRegressor`.
 
     Args:
         build_fn, **sk_params: As in `BaseWrapper`.
@@ -243,18 +246,18 @@ class KerasRegressor(RegressorMixin, BaseWrapper):
         """Return the predictions, without a last axis of size 1.
 
         Args:
-            x: Rows.
+            x: Inputs.
             **kwargs: Arguments of `Model.predict`.
         """
         y = self.model.predict(x, **self.filter_sk_params(Model.predict, kwargs))
         return y[..., 0] if y.shape[-1] == 1 else y
 
     def score(self, x: Any, y: Any, **kwargs: Any) -> float:
-        """Return the loss with a minus sign, so that larger is better.
+        """Return the negative loss, where larger is better.
 
         Args:
-            x: Rows.
-            y: Their targets.
+            x: Inputs.
+            y: Targets.
             **kwargs: Arguments of `Model.evaluate`.
         """
         return -self._evaluate(x, y, kwargs)["loss"]

@@ -1,4 +1,4 @@
-"""The names of `keras.preprocessing`."""
+"""The public names of `keras.preprocessing`."""
 
 from hornbeam.preprocessing import image, sequence, text
 from hornbeam.utils.from_directory import image_dataset_from_directory, text_dataset_from_directory

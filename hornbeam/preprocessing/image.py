@@ -1,4 +1,4 @@
-"""The names of `keras.preprocessing.image`."""
+"""The public names of `keras.preprocessing.image`."""
 
 from hornbeam.preprocessing.image_generator import ImageDataGenerator
 from hornbeam.preprocessing.image_iterators import (

@@ -1,4 +1,4 @@
-"""`ImageDataGenerator`: images that are changed at random while they are read, on the host."""
+"""`ImageDataGenerator`: random augmentation of images on the host, while they are read."""
 
 from __future__ import annotations
 
@@ -25,39 +25,42 @@ __all__ = ["ImageDataGenerator"]
 
 
 class ImageDataGenerator:
-    """Images in batches, changed at random and normalized, as in Keras 1 and 2.
+    """Generator of batches of randomly augmented and normalized images, as in Keras 1 and 2.
 
-    New code uses layers such as `layers.RandomFlip`, which run within the compiled step. All random
+    In new code, use layers like `layers.RandomFlip`, which run within the compiled step. All random
     numbers are drawn from NumPy's global generator in Keras 2's order, so the same seed gives the
     same images.
 
     Args:
-        featurewise_center, featurewise_std_normalization: Whether the mean of the data is
-            subtracted, and the result is divided by the standard deviation; see `fit`.
-        samplewise_center, samplewise_std_normalization: The same for each image alone.
-        zca_whitening: Whether pixels are decorrelated; see `fit`.
-        zca_epsilon: A small number that is added to the singular values.
-        rotation_range: The largest angle, in degrees.
-        width_shift_range, height_shift_range: The largest shift: a fraction of the size if below
-            1, else pixels; an integer for whole pixels, fewer than that; or a list of pixels to
-            choose from, with either sign. As in Keras 2 since 2020, `width_shift_range` shifts
-            images up and down, and `height_shift_range` sideways.
-        brightness_range: The least and the largest factor of the brightness.
-        shear_range: The largest angle of the shear, in degrees.
-        zoom_range: The least and the largest zoom, or how far it may be from 1.
-        channel_shift_range: The largest number that is added to all channels.
+        featurewise_center, featurewise_std_normalization: Whether to subtract the mean of the data,
+            and to divide by its standard deviation. Both need `fit`.
+        samplewise_center, samplewise_std_normalization: The same with each image's own statistics.
+        zca_whitening: Whether to decorrelate pixels by ZCA whitening. Needs `fit`.
+        zca_epsilon: Small number that is added to the singular values.
+        rotation_range: Largest rotation in either direction, in degrees.
+        width_shift_range, height_shift_range: Largest shift. A float is a fraction of the size if
+            it is below 1, else a number of pixels. An integer `n` means whole pixels, fewer than
+            `n`. A list gives the pixels to choose from, with a random sign. As in Keras 2 since
+            2020, `width_shift_range` shifts images vertically and `height_shift_range`
+            horizontally.
+        brightness_range: Smallest and largest brightness factor.
+        shear_range: Largest shear angle, in degrees.
+        zoom_range: Smallest and largest zoom factor, or a number `z` for the range from `1 - z` to
+            `1 + z`.
+        channel_shift_range: Largest number that is added to or subtracted from all channels.
         fill_mode, cval: As in `apply_affine_transform`.
-        horizontal_flip, vertical_flip: Whether half of the images are mirrored.
-        rescale: A factor for all values, after `preprocessing_function`.
-        preprocessing_function: A function from an image to an image, after the random changes.
+        horizontal_flip, vertical_flip: Whether to flip half of the images.
+        rescale: Factor that multiplies all values after `preprocessing_function`.
+        preprocessing_function: Function from an image to an image, applied after the random
+            augmentation.
         data_format: `"channels_last"` or `"channels_first"` (in Keras 1 `"tf"` or `"th"`). Default:
             `config.image_data_format()`.
-        validation_split: Fraction of the images that are for validation.
+        validation_split: Fraction of the images to reserve for validation.
         interpolation_order: `order` of `apply_affine_transform`.
         dtype: Dtype of the batches. Default: `"float32"`.
 
     Raises:
-        ValueError: If an argument is wrong.
+        ValueError: If an argument has an invalid value.
 
     Example:
         >>> generator = ImageDataGenerator(rescale=1 / 255, horizontal_flip=True)
@@ -127,7 +130,7 @@ class ImageDataGenerator:
         save_prefix: str = "", save_format: str = "png", ignore_class_split: bool = False,
         subset: str | None = None,
     ) -> NumpyArrayIterator:  # fmt: skip
-        """Return batches of the images in an array; see `NumpyArrayIterator`."""
+        """Return a `NumpyArrayIterator`, which yields batches of the images in an array."""
         return NumpyArrayIterator(
             x, y, self, batch_size=batch_size, shuffle=shuffle, sample_weight=sample_weight,
             seed=seed, data_format=self.data_format, save_to_dir=save_to_dir,
@@ -143,7 +146,7 @@ class ImageDataGenerator:
         follow_links: bool = False, subset: str | None = None, interpolation: str = "nearest",
         keep_aspect_ratio: bool = False,
     ) -> DirectoryIterator:  # fmt: skip
-        """Return batches of the images in folders, one for each class; see `DirectoryIterator`."""
+        """Return a `DirectoryIterator`, which yields images from one folder per class."""
         return DirectoryIterator(
             directory, self, target_size=target_size, color_mode=color_mode, classes=classes,
             class_mode=class_mode, batch_size=batch_size, shuffle=shuffle, seed=seed,
@@ -161,15 +164,15 @@ class ImageDataGenerator:
         save_format: str = "png", subset: str | None = None, interpolation: str = "nearest",
         validate_filenames: bool = True, **kwargs: Any,
     ) -> DataFrameIterator:  # fmt: skip
-        """Return batches of the images that a table names; see `DataFrameIterator`.
+        """Return a `DataFrameIterator`, which yields batches of the images listed in a table.
 
-        `has_ext`, `sort` and `drop_duplicates` of older versions are refused or have no effect, as
-        in Keras 2.
+        Of the arguments of older versions, `has_ext=False` raises an error, and `sort` and
+        `drop_duplicates` have no effect, as in Keras 2.
         """
         if not kwargs.pop("has_ext", True):
             raise ValueError(
-                "flow_from_dataframe: `has_ext=False` is not supported: the column of files must"
-                " have their endings."
+                "flow_from_dataframe: `has_ext=False` is not supported. Use file names with"
+                " extensions in column `x_col`."
             )
         for name in ("has_ext", "sort", "drop_duplicates"):
             kwargs.pop(name, None)
@@ -185,7 +188,7 @@ class ImageDataGenerator:
     def get_random_transform(
         self, img_shape: Sequence[int], seed: int | None = None
     ) -> dict[str, Any]:
-        """Return random arguments for `apply_transform`.
+        """Draw random parameters for `apply_transform`.
 
         Args:
             img_shape: Shape of the image.
@@ -214,13 +217,13 @@ class ImageDataGenerator:
         }  # fmt: skip
 
     def apply_transform(self, x: np.ndarray, transform_parameters: dict[str, Any]) -> np.ndarray:
-        """Return a changed image.
+        """Apply a transformation to an image.
 
         Args:
-            x: An image, an array with three axes.
+            x: An image, an array of rank 3.
             transform_parameters: `theta`, `tx`, `ty`, `shear`, `zx` and `zy` as in
                 `apply_affine_transform`; `channel_shift_intensity`, `flip_horizontal`,
-                `flip_vertical` and `brightness`. Each may be left out.
+                `flip_vertical` and `brightness`. All are optional.
         """
         given: Callable[..., Any] = transform_parameters.get
         row, column, channel = (a - 1 for a in (self.row_axis, self.col_axis, self.channel_axis))
@@ -240,16 +243,16 @@ class ImageDataGenerator:
         return x
 
     def random_transform(self, x: np.ndarray, seed: int | None = None) -> np.ndarray:
-        """Return an image that is changed at random.
+        """Apply a random transformation to an image.
 
         Args:
-            x: An image, an array with three axes.
+            x: An image, an array of rank 3.
             seed: Seed of NumPy's global generator.
         """
         return self.apply_transform(x, self.get_random_transform(x.shape, seed))
 
     def standardize(self, x: np.ndarray) -> np.ndarray:
-        """Return an image or a batch, normalized as the settings say; `x` itself may change.
+        """Normalize an image or a batch as configured, possibly in place.
 
         Args:
             x: An array of floats.
@@ -277,7 +280,7 @@ class ImageDataGenerator:
         if getattr(self, name) is None and setting not in self._said:
             self._said.add(setting)
             warnings.warn(
-                f"ImageDataGenerator: `{setting}` has no effect until the statistics are known."
+                f"ImageDataGenerator: `{setting}` has no effect until the statistics are computed."
                 " Call `fit` with the training images first.",
                 stacklevel=3,
             )
@@ -287,24 +290,24 @@ class ImageDataGenerator:
         """Compute the statistics that the `featurewise_` settings and `zca_whitening` need.
 
         Args:
-            x: Images, an array with four axes.
-            augment: Whether the images are changed at random first.
-            rounds: How often, with `augment`.
+            x: Images, an array of rank 4.
+            augment: Whether to apply random transformations to the images first.
+            rounds: Number of passes over the images with `augment`.
             seed: Seed of NumPy's global generator.
 
         Raises:
-            ValueError: If `x` has other axes.
+            ValueError: If `x` does not have rank 4.
         """
         x = np.asarray(x, dtype=self.dtype)
         if x.ndim != 4:
             raise ValueError(
-                "ImageDataGenerator.fit: `x` must have four axes (images, height, width, channels),"
+                "ImageDataGenerator.fit: `x` must have rank 4 (images, height, width, channels),"
                 f" received shape {x.shape}."
             )
         if x.shape[self.channel_axis] not in (1, 3, 4):
             warnings.warn(
                 f"ImageDataGenerator.fit: `x` of shape {x.shape} has {x.shape[self.channel_axis]}"
-                f" channels in the format {self.data_format!r}; images have 1, 3 or 4. Check"
+                f" channels in data format {self.data_format!r}; expected 1, 3 or 4. Check"
                 " `data_format`.",
                 stacklevel=2,
             )
@@ -344,10 +347,10 @@ def _zoom_range(zoom: Any) -> Sequence[float]:
 
 
 def _shift(span: Any, size: int) -> Any:
-    """Return a random shift in pixels, from a list to choose from or a largest shift."""
+    """Return a random shift in pixels, for a list of choices or a largest shift."""
     if not np.any(span):
         return 0
-    if np.ndim(span) == 1 or isinstance(span, (int, np.integer)):  # of an integer: those below it
+    if np.ndim(span) == 1 or isinstance(span, (int, np.integer)):  # an integer n means 0 to n - 1
         return np.random.choice(span) * np.random.choice([-1, 1])
     shift = np.random.uniform(-span, span)
     return shift * size if span < 1 else shift

@@ -1,4 +1,4 @@
-"""Batches of images that `ImageDataGenerator` changes at random: of arrays, folders and tables."""
+"""Iterators of `ImageDataGenerator` over images in arrays, folders and tables."""
 
 from __future__ import annotations
 
@@ -23,16 +23,17 @@ ENDINGS = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff")
 
 
 class Iterator(PyDataset):
-    """The base of iterators over images: their order, and endless batches.
+    """Base class of iterators over images.
 
     It is a data set for `fit`, and an endless iterator for loops. All random numbers are drawn from
-    NumPy's global generator, as in Keras 2; with `seed` it starts anew before each batch.
+    NumPy's global generator, as in Keras 2. If `seed` is given, that generator is seeded again
+    before each batch.
 
     Args:
         n: Number of images.
         batch_size: Number of images per batch.
-        shuffle: Whether each pass has another order.
-        seed: Seed of the order and of the changes.
+        shuffle: Whether each pass has a different order.
+        seed: Seed of the order and of the random transformations.
     """
 
     def __init__(self, n: int, batch_size: int, shuffle: bool, seed: int | None) -> None:
@@ -53,14 +54,15 @@ class Iterator(PyDataset):
         self.lock, self.index_generator = threading.Lock(), self._flow_index()
 
     def __len__(self) -> int:
-        """Number of batches in a pass."""
+        """Return the number of batches in a pass."""
         return -(-self.n // self.batch_size)
 
     def __getitem__(self, index: int) -> Any:
-        """Return batch number `index` of the current pass."""
+        """Return batch `index` of the current pass."""
         if not 0 <= index < len(self):
             raise ValueError(
-                f"{type(self).__name__}: there is no batch {index}; there are {len(self)}."
+                f"{type(self).__name__}: there is no batch {index}; expected an index from 0 to"
+                f" {len(self) - 1}."
             )
         with self.lock:
             self._start_batch()
@@ -79,7 +81,7 @@ class Iterator(PyDataset):
         return self._get_batches_of_transformed_samples(rows)
 
     def next(self) -> Any:
-        """Return the next batch; after the last one comes the first of another pass."""
+        """Return the next batch. After the last batch, a new pass starts."""
         return next(self)
 
     def reset(self) -> None:
@@ -99,7 +101,7 @@ class Iterator(PyDataset):
         self.index_array = np.random.permutation(self.n) if self.shuffle else np.arange(self.n)
 
     def _flow_index(self) -> AnyIterator[np.ndarray]:
-        """Yield the numbers of the images of each batch, without end."""
+        """Yield the image indices of each batch, endlessly."""
         self.reset()
         while True:
             self._start_batch()
@@ -107,7 +109,9 @@ class Iterator(PyDataset):
                 self._set_index_array()
             assert self.index_array is not None
             if not self.n:
-                raise ValueError(f"{type(self).__name__}: there are no images.")
+                raise ValueError(
+                    f"{type(self).__name__}: there are no images; expected at least one."
+                )
             first = (self.batch_index * self.batch_size) % self.n
             self.batch_index = self.batch_index + 1 if first + self.batch_size < self.n else 0
             yield self.index_array[first : first + self.batch_size]
@@ -129,28 +133,29 @@ def _check_color_mode(function: str, color_mode: str) -> None:
 def _check_saving(function: str, folder: FilePath | None) -> None:
     if folder is not None and not os.path.isdir(folder):
         raise FileNotFoundError(
-            f"{function}: `save_to_dir` is no folder: '{folder}'. Make it first."
+            f"{function}: `save_to_dir` must be an existing folder, received '{folder}'. Create it"
+            " first."
         )
 
 
 class NumpyArrayIterator(Iterator):
-    """Batches of the images in an array. `ImageDataGenerator.flow` makes it.
+    """Iterator over batches of the images in an array, made by `ImageDataGenerator.flow`.
 
     Args:
-        x: Images, an array with four axes; or a pair of it and of further inputs of the model.
-        y: Targets, as many as images.
-        image_data_generator: What changes the images.
+        x: Images, an array of rank 4; or a pair of this array and further inputs of the model.
+        y: Targets, one per image.
+        image_data_generator: The generator that augments the images.
         batch_size, shuffle, seed: As in `Iterator`.
-        sample_weight: A weight for each image.
+        sample_weight: Weights, one per image.
         data_format: `"channels_last"` or `"channels_first"`.
-        save_to_dir: Folder to which changed images are written, to look at them.
-        save_prefix, save_format: Begin and kind of the names of these files.
-        subset: `"training"` or `"validation"`, by the generator's `validation_split`.
-        ignore_class_split: Whether the classes of the two parts may differ.
-        dtype: Dtype of the batches. Default: the generator's.
+        save_to_dir: Folder in which to save the augmented images for inspection.
+        save_prefix, save_format: Prefix and extension of the names of the saved files.
+        subset: `"training"` or `"validation"`, as split by the generator's `validation_split`.
+        ignore_class_split: Whether the two subsets may have different classes.
+        dtype: Dtype of the batches. Default: the dtype of the generator.
 
     Raises:
-        ValueError: If the lengths of the arrays differ, or `x` has other axes.
+        ValueError: If the arrays have different lengths, or `x` does not have rank 4.
     """
 
     def __init__(
@@ -176,7 +181,7 @@ class NumpyArrayIterator(Iterator):
                 )
         if x.ndim != 4:
             raise ValueError(
-                "flow: `x` must have four axes (images, height, width, channels), received shape"
+                "flow: `x` must have rank 4 (images, height, width, channels), received shape"
                 f" {x.shape}."
             )
         part = _part(len(x), image_data_generator, subset)
@@ -186,7 +191,7 @@ class NumpyArrayIterator(Iterator):
             ours, others = (np.unique(arrays["y"][rows]) for rows in (chosen, ~chosen))
             if not np.array_equal(ours, others):
                 raise ValueError(
-                    "flow: the training and the validation part have different classes. Shuffle"
+                    "flow: the training and the validation subset have different classes. Shuffle"
                     " the arrays first, or pass `ignore_class_split=True`."
                 )
         arrays = {name: array[part] for name, array in arrays.items()}
@@ -198,8 +203,8 @@ class NumpyArrayIterator(Iterator):
         axis = -1 if self.data_format == "channels_last" else 1
         if x.shape[axis] not in (1, 3, 4):
             warnings.warn(
-                f"flow: `x` of shape {x.shape} has {x.shape[axis]} channels in the format"
-                f" {self.data_format!r}; images have 1, 3 or 4. Check `data_format`.",
+                f"flow: `x` of shape {x.shape} has {x.shape[axis]} channels in data format"
+                f" {self.data_format!r}; expected 1, 3 or 4. Check `data_format`.",
                 stacklevel=3,
             )
         self.save_to_dir, self.save_prefix, self.save_format = save_to_dir, save_prefix, save_format
@@ -220,7 +225,7 @@ class NumpyArrayIterator(Iterator):
 
 
 def _part(n: int, generator: Any, subset: str | None) -> slice:
-    """Return the rows of a part: validation comes first, as in Keras."""
+    """Return the slice of rows in a subset. Validation rows come first, as in Keras."""
     split = int(n * generator.validation_split)
     if subset not in ("training", "validation", None):
         raise ValueError(
@@ -230,7 +235,7 @@ def _part(n: int, generator: Any, subset: str | None) -> slice:
 
 
 def _save(iterator: Any, batch: np.ndarray, numbers: Sequence[int] | np.ndarray) -> None:
-    """Write the images of a batch to the iterator's folder, if it has one."""
+    """Save the images of a batch in `save_to_dir`, if it is set."""
     if not iterator.save_to_dir:
         return
     for image, number in zip(batch, numbers, strict=True):
@@ -241,16 +246,16 @@ def _save(iterator: Any, batch: np.ndarray, numbers: Sequence[int] | np.ndarray)
 
 
 class FilesIterator(Iterator):
-    """The base of iterators over image files.
+    """Base class of iterators over image files.
 
-    Subclasses set `filepaths`, `labels` (`classes` or targets), `class_indices` and
+    Subclasses set `filepaths`, `labels` (class indices or targets), `class_indices` and
     `sample_weight`, and then call this class's constructor.
 
     Args:
-        image_data_generator: What changes the images.
-        target_size: Height and width.
+        image_data_generator: The generator that augments the images.
+        target_size: Height and width to which images are resized.
         color_mode: `"rgb"`, `"rgba"` or `"grayscale"`.
-        class_mode: Form of the targets; see the subclasses.
+        class_mode: Kind of targets, as described in the subclasses.
         batch_size, shuffle, seed: As in `Iterator`.
         data_format, save_to_dir, save_prefix, save_format, dtype: As in `NumpyArrayIterator`.
         interpolation, keep_aspect_ratio: As in `load_img`.
@@ -310,31 +315,32 @@ class FilesIterator(Iterator):
 
 
 class DirectoryIterator(FilesIterator):
-    """Batches of the images in folders, one for each class.
+    """Iterator over batches of images in one folder per class.
 
-    `ImageDataGenerator.flow_from_directory` makes it.
+    It is made by `ImageDataGenerator.flow_from_directory`.
 
     Args:
-        directory: Folder with a folder for each class. Files ending in .bmp, .jpeg, .jpg, .png,
-            .ppm, .tif and .tiff are read.
+        directory: Folder with one subfolder per class. Files with the extensions .bmp, .jpeg, .jpg,
+            .png, .ppm, .tif and .tiff are read.
         image_data_generator, target_size, color_mode, batch_size, shuffle, seed, data_format,
             save_to_dir, save_prefix, save_format, interpolation, keep_aspect_ratio, dtype: As in
             `FilesIterator`.
-        classes: The folders to use, in the order of their class numbers. Default: all, sorted.
-        class_mode: `"categorical"` (one-hot rows), `"binary"` or `"sparse"` (class numbers),
+        classes: Names of the class folders, in the order of the class indices. Default: all
+            folders, sorted.
+        class_mode: `"categorical"` (one-hot rows), `"binary"` or `"sparse"` (class indices),
             `"input"` (the images are the targets) or `None` (no targets).
-        follow_links: Whether folders behind symbolic links are searched.
-        subset: As in `NumpyArrayIterator`; each class is split.
+        follow_links: Whether to follow symbolic links to folders.
+        subset: As in `NumpyArrayIterator`. Each class is split separately.
 
     Attributes:
-        filenames, filepaths: Paths of the files, from `directory` on and whole.
-        classes: Class number of each file.
-        class_indices: Number of each class by its name.
-        samples, num_classes: Number of files and of classes.
+        filenames, filepaths: Paths of the files, relative to `directory`, and including it.
+        classes: Class index of each file.
+        class_indices: Dictionary from class names to class indices.
+        samples, num_classes: Number of files, and number of classes.
 
     Raises:
-        ValueError: If an argument is wrong.
-        FileNotFoundError: If there is no such folder.
+        ValueError: If an argument has an invalid value.
+        FileNotFoundError: If `directory` does not exist.
     """
 
     def __init__(
@@ -379,7 +385,7 @@ class DirectoryIterator(FilesIterator):
 
 
 def _images_in(folder: str, follow_links: bool) -> list[str]:
-    """Return the image files in a folder and the folders in it, sorted folder by folder."""
+    """Return the image files in a folder and its subfolders, sorted within each folder."""
     walked = sorted(os.walk(folder, followlinks=follow_links), key=lambda place: place[0])
     return [
         os.path.join(place, name)
@@ -390,7 +396,7 @@ def _images_in(folder: str, follow_links: bool) -> list[str]:
 
 
 def _part_of_class(n: int, generator: Any, subset: str | None) -> slice:
-    _part(n, generator, subset)  # checks the word
+    _part(n, generator, subset)  # validates `subset`
     split = int(generator.validation_split * n)
     if not generator.validation_split or subset is None:
         return slice(None)
@@ -398,29 +404,31 @@ def _part_of_class(n: int, generator: Any, subset: str | None) -> slice:
 
 
 class DataFrameIterator(FilesIterator):
-    """Batches of the images that a pandas `DataFrame` names.
+    """Iterator over batches of the image files listed in a pandas `DataFrame`.
 
-    `ImageDataGenerator.flow_from_dataframe` makes it.
+    It is made by `ImageDataGenerator.flow_from_dataframe`.
 
     Args:
-        dataframe: The table, with a row for each image.
-        directory: Folder of the files. Default: the table has whole paths.
+        dataframe: The table, with one row per image.
+        directory: Folder of the files. Default: the table has full paths.
         image_data_generator, target_size, color_mode, batch_size, shuffle, seed, data_format,
             save_to_dir, save_prefix, save_format, interpolation, keep_aspect_ratio, dtype: As in
             `FilesIterator`.
-        x_col: Column of the files' names.
+        x_col: Column of the file names.
         y_col: Column of the targets, or a list of columns.
-        weight_col: Column of the weights of images.
-        classes: The classes to use. Default: all that occur.
-        class_mode: `"categorical"` (one-hot rows; with lists of classes several ones),
-            `"binary"` or `"sparse"` (class numbers), `"raw"` (the columns' values),
-            `"multi_output"` (a list with the values of each column), `"input"` or `None`.
+        weight_col: Column of the sample weights.
+        classes: The classes to use. Default: all classes in the table.
+        class_mode: `"categorical"` (one-hot rows, or multi-hot rows for lists of classes),
+            `"binary"` or `"sparse"` (class indices), `"raw"` (the columns' values),
+            `"multi_output"` (a list with the values of each column), `"input"` (the images are the
+            targets) or `None` (no targets).
         subset: As in `NumpyArrayIterator`.
-        validate_filenames: Whether rows without a file are left out, with a warning.
+        validate_filenames: Whether to drop rows without an image file, with a warning.
 
     Raises:
-        ValueError: If an argument is wrong, or `"binary"` has other than two classes.
-        TypeError: If the columns hold other values than `class_mode` needs.
+        ValueError: If an argument has an invalid value, or `"binary"` has more or fewer than two
+            classes.
+        TypeError: If a column holds values that `class_mode` does not support.
     """
 
     function = "flow_from_dataframe"
@@ -447,8 +455,8 @@ class DataFrameIterator(FilesIterator):
         missing = [name for name in used if name not in dataframe.columns]
         if missing:
             raise ValueError(
-                f"flow_from_dataframe: there is no column {', '.join(map(repr, missing))}; there is"
-                f" {', '.join(map(repr, dataframe.columns))}."
+                f"flow_from_dataframe: there is no column {', '.join(map(repr, missing))}; the"
+                f" columns are {', '.join(map(repr, dataframe.columns))}."
             )
         _check_color_mode(self.function, color_mode)
         _check_column(dataframe, x_col, class_mode, columns)
@@ -476,14 +484,14 @@ class DataFrameIterator(FilesIterator):
         )  # fmt: skip
 
     def _with_files(self, dataframe: Any, x_col: str, rows: np.ndarray) -> np.ndarray:
-        """Return the rows whose files exist and have the ending of an image."""
+        """Return the rows whose files exist and have the extension of an image."""
         paths = [os.path.join(self.directory or "", name) for name in dataframe[x_col]]
         good = [path.lower().endswith(ENDINGS) and os.path.isfile(path) for path in paths]
         if not all(good):
             first = paths[good.index(False)]
             warnings.warn(
-                f"flow_from_dataframe: {len(good) - sum(good)} rows are left out, because column"
-                f" {x_col!r} names no image file; the first is '{first}'.",
+                f"flow_from_dataframe: {len(good) - sum(good)} rows are dropped, because the path"
+                f" in column {x_col!r} is not an image file. The first is '{first}'.",
                 stacklevel=4,
             )
         return rows[np.array(good, bool)]
@@ -491,7 +499,7 @@ class DataFrameIterator(FilesIterator):
     def _choose_classes(
         self, column: Any, rows: np.ndarray, classes: Any, class_mode: str
     ) -> np.ndarray:
-        """Set the classes' numbers, and return the rows that have one of them."""
+        """Set `class_indices`, and return the rows that have one of the classes."""
         sets = [value if isinstance(value, (list, tuple)) else [value] for value in column]
         if classes is None:
             names = sorted({name for row in rows for name in sets[row]})
@@ -507,7 +515,7 @@ class DataFrameIterator(FilesIterator):
         return rows
 
     def _set_targets(self, table: Any, columns: list[str], y_col: Any, mode: str | None) -> str:
-        """Set `labels` of the rows that are used, and return the words that tell of classes."""
+        """Set `labels`, and return the part of the printed message about classes."""
         if mode in ("categorical", "binary", "sparse"):
             numbers = self.class_indices
             self.classes = self.labels = [
@@ -532,7 +540,7 @@ class DataFrameIterator(FilesIterator):
 
 
 def _check_column(dataframe: Any, x_col: str, class_mode: str | None, columns: list[str]) -> None:
-    """Raise an error if columns hold values of a wrong kind."""
+    """Raise an error if a column holds values of a wrong type."""
 
     def check(name: str, is_right: Callable[[Any], bool], what: str) -> None:
         wrong = [value for value in dataframe[name] if not is_right(value)]
@@ -541,11 +549,9 @@ def _check_column(dataframe: Any, x_col: str, class_mode: str | None, columns: l
                 f"flow_from_dataframe: column {name!r} must hold {what}, received {wrong[0]!r}."
             )
 
-    check(x_col, lambda value: isinstance(value, str), "names of files")
+    check(x_col, lambda value: isinstance(value, str), "file names")
     if class_mode in ("binary", "sparse"):
-        check(columns[0], lambda value: isinstance(value, str), "names of classes")
+        check(columns[0], lambda value: isinstance(value, str), "class names")
     if class_mode == "categorical":
         kinds = (str, list, tuple)
-        check(
-            columns[0], lambda value: isinstance(value, kinds), "names of classes, or lists of them"
-        )
+        check(columns[0], lambda value: isinstance(value, kinds), "class names, or lists of them")

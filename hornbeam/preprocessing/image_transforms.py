@@ -1,4 +1,4 @@
-"""Shifts, rotations and other changes of one image, on the host, as Keras 1 and 2 compute them."""
+"""Transformations of single images on the host, as Keras 1 and 2 compute them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = [
     "random_channel_shift", "random_rotation", "random_shear", "random_shift", "random_zoom",
 ]  # fmt: skip
 
-# The axes are those of images with channels first, as in Keras.
+# The default axes are for images with channels first, as in Keras.
 
 
 def apply_affine_transform(
@@ -23,24 +23,25 @@ def apply_affine_transform(
     zy: float = 1, row_axis: int = 1, col_axis: int = 2, channel_axis: int = 0,
     fill_mode: str = "nearest", cval: float = 0.0, order: int = 1,
 ) -> np.ndarray:  # fmt: skip
-    """Return an image that is zoomed, sheared, shifted and rotated around its center.
+    """Zoom, shear, shift and rotate an image around its center.
 
     Args:
-        x: An image, an array with three axes.
-        theta: Angle of the rotation, in degrees.
+        x: An image, an array of rank 3.
+        theta: Rotation angle, in degrees.
         tx, ty: Shift along the width and along the height, in pixels.
-        shear: Angle of the shear, in degrees.
-        zx, zy: Zoom along the width and along the height; below 1, the image gets larger.
+        shear: Shear angle, in degrees.
+        zx, zy: Zoom along the width and along the height. Values below 1 enlarge the image.
         row_axis, col_axis, channel_axis: Axes of `x`.
-        fill_mode: What lies outside: `"nearest"`, `"constant"`, `"reflect"` or `"wrap"`.
-        cval: The value outside with `"constant"`.
-        order: Order of the spline between pixels, from 0 to 5.
+        fill_mode: How to fill points outside the image: `"nearest"`, `"constant"`, `"reflect"` or
+            `"wrap"`.
+        cval: Fill value for `"constant"`.
+        order: Order of the spline interpolation, from 0 to 5.
 
     Returns:
         An array of the shape of `x`.
 
     Raises:
-        ValueError: If the axes are not three different ones.
+        ValueError: If `x` does not have rank 3, or the axes are not three different axes.
 
     Example:
         >>> apply_affine_transform(np.arange(4.0).reshape(1, 2, 2), theta=90)[0].round()
@@ -59,13 +60,13 @@ def apply_affine_transform(
     angle, slant = np.deg2rad(theta), np.deg2rad(shear)
     rotation = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
     change = np.array(rotation) @ [[1, -np.sin(slant)], [0, np.cos(slant)]] @ np.diag([zx, zy])
-    # The first coordinate is the column. Its center is taken from the rows, as in Keras, which
-    # matters only where an image is not square.
+    # The first coordinate is the column. Its center is computed from the number of rows, as in
+    # Keras, which matters only if the image is not square.
     center = np.array([x.shape[row_axis], x.shape[col_axis]]) / 2 - 0.5
     offset = np.array(rotation) @ [tx, ty] + center - change @ center
     if row_axis < col_axis:
         change, offset = change[::-1, ::-1], offset[::-1]
-    # SciPy is heavy, and few programs need this function.
+    # Imported here, because SciPy is slow to import and few programs need this function.
     transform = importlib.import_module("scipy.ndimage").affine_transform
     planes = [
         transform(plane, change, offset, order=order, mode=fill_mode, cval=cval)
@@ -78,13 +79,13 @@ def random_rotation(
     x: Any, rg: float, row_axis: int = 1, col_axis: int = 2, channel_axis: int = 0,
     fill_mode: str = "nearest", cval: float = 0.0, interpolation_order: int = 1,
 ) -> np.ndarray:  # fmt: skip
-    """Return an image that is rotated by at most `rg` degrees either way.
+    """Rotate an image by a random angle of at most `rg` degrees in either direction.
 
     Args:
-        x: An image, an array with three axes.
-        rg: The largest angle, in degrees.
+        x: An image, an array of rank 3.
+        rg: Largest angle, in degrees.
         row_axis, col_axis, channel_axis, fill_mode, cval: As in `apply_affine_transform`.
-        interpolation_order: Its `order`.
+        interpolation_order: `order` of `apply_affine_transform`.
     """
     theta = np.random.uniform(-rg, rg)
     return apply_affine_transform(
@@ -97,13 +98,13 @@ def random_shift(
     x: Any, wrg: float, hrg: float, row_axis: int = 1, col_axis: int = 2, channel_axis: int = 0,
     fill_mode: str = "nearest", cval: float = 0.0, interpolation_order: int = 1,
 ) -> np.ndarray:  # fmt: skip
-    """Return an image that is shifted by at most fractions of its width and height.
+    """Shift an image by random fractions of its width and height.
 
     Args:
-        x: An image, an array with three axes.
-        wrg, hrg: The largest fractions of the width and of the height.
+        x: An image, an array of rank 3.
+        wrg, hrg: Largest fractions of the width and of the height, in either direction.
         row_axis, col_axis, channel_axis, fill_mode, cval: As in `apply_affine_transform`.
-        interpolation_order: Its `order`.
+        interpolation_order: `order` of `apply_affine_transform`.
     """
     tx = np.random.uniform(-hrg, hrg) * x.shape[row_axis]
     ty = np.random.uniform(-wrg, wrg) * x.shape[col_axis]
@@ -117,13 +118,13 @@ def random_shear(
     x: Any, intensity: float, row_axis: int = 1, col_axis: int = 2, channel_axis: int = 0,
     fill_mode: str = "nearest", cval: float = 0.0, interpolation_order: int = 1,
 ) -> np.ndarray:  # fmt: skip
-    """Return an image that is sheared by at most `intensity` degrees either way.
+    """Shear an image by a random angle of at most `intensity` degrees in either direction.
 
     Args:
-        x: An image, an array with three axes.
-        intensity: The largest angle, in degrees.
+        x: An image, an array of rank 3.
+        intensity: Largest angle, in degrees.
         row_axis, col_axis, channel_axis, fill_mode, cval: As in `apply_affine_transform`.
-        interpolation_order: Its `order`.
+        interpolation_order: `order` of `apply_affine_transform`.
     """
     shear = np.random.uniform(-intensity, intensity)
     return apply_affine_transform(
@@ -137,16 +138,16 @@ def random_zoom(
     channel_axis: int = 0, fill_mode: str = "nearest", cval: float = 0.0,
     interpolation_order: int = 1,
 ) -> np.ndarray:  # fmt: skip
-    """Return an image that is zoomed along each axis by a factor in a range.
+    """Zoom an image along each axis by a random factor.
 
     Args:
-        x: An image, an array with three axes.
-        zoom_range: The least and the largest factor; below 1, the image gets larger.
+        x: An image, an array of rank 3.
+        zoom_range: Smallest and largest factor. Values below 1 enlarge the image.
         row_axis, col_axis, channel_axis, fill_mode, cval: As in `apply_affine_transform`.
-        interpolation_order: Its `order`.
+        interpolation_order: `order` of `apply_affine_transform`.
 
     Raises:
-        ValueError: If `zoom_range` is not two numbers.
+        ValueError: If `zoom_range` does not have two items.
     """
     if len(zoom_range) != 2:
         raise ValueError(f"random_zoom: `zoom_range` must be two numbers, received {zoom_range!r}.")
@@ -159,46 +160,46 @@ def random_zoom(
 
 
 def apply_channel_shift(x: Any, intensity: float, channel_axis: int = 0) -> np.ndarray:
-    """Return an image plus a number, within the least and the largest value of the image.
+    """Add a number to an image, and clip the result to the image's range of values.
 
     Args:
-        x: An image, an array with three axes.
+        x: An image, an array of rank 3.
         intensity: The number.
-        channel_axis: Axis of the channels, which all change alike.
+        channel_axis: Without effect, because all channels change equally.
 
     Example:
         >>> apply_channel_shift(np.array([[[0.0, 2.0, 9.0]]]), 3, channel_axis=2)
         array([[[3., 5., 9.]]])
     """
-    del channel_axis  # each channel changes alike
+    del channel_axis  # all channels change equally
     x = np.asarray(x)
     return np.clip(x + intensity, x.min(), x.max())
 
 
 def random_channel_shift(x: Any, intensity_range: float, channel_axis: int = 0) -> np.ndarray:
-    """Return an image plus a random number, within the least and largest value of the image.
+    """Add a random number to an image, and clip the result to the image's range of values.
 
     Args:
-        x: An image, an array with three axes.
-        intensity_range: The largest number, added or subtracted.
-        channel_axis: Axis of the channels, which all change alike.
+        x: An image, an array of rank 3.
+        intensity_range: Largest number to add or subtract.
+        channel_axis: Without effect, because all channels change equally.
     """
     return apply_channel_shift(x, np.random.uniform(-intensity_range, intensity_range))
 
 
 def apply_brightness_shift(x: Any, brightness: float, scale: bool = True) -> np.ndarray:
-    """Return an image that is brighter or darker by a factor.
+    """Multiply the brightness of an image by a factor.
 
-    The image is rounded to 8 bits on the way, by Pillow.
+    The image is rounded to 8 bits per channel, because Pillow changes the brightness.
 
     Args:
-        x: An image (height, width, channels).
-        brightness: The factor; 1 changes nothing.
-        scale: Whether the values are stretched to 0 to 255 first, as in `array_to_img`.
+        x: An image of shape (height, width, channels).
+        brightness: The factor. 1 leaves the image unchanged.
+        scale: Whether to scale the values to the range 0 to 255 first, as in `array_to_img`.
 
     Returns:
-        An array of the shape of `x`, from 0 to 255; in the range of `x` if that is another one and
-        `scale` is False.
+        An array of the shape of `x`, with values from 0 to 255. If `x` has values outside 0 to 255
+        and `scale` is False, the result is scaled back to the range of `x`.
 
     Raises:
         ImportError: If Pillow is not installed.
@@ -219,16 +220,16 @@ def apply_brightness_shift(x: Any, brightness: float, scale: bool = True) -> np.
 def random_brightness(
     x: Any, brightness_range: tuple[float, float], scale: bool = True
 ) -> np.ndarray:
-    """Return an image that is brighter or darker by a random factor.
+    """Multiply the brightness of an image by a random factor.
 
     Args:
-        x: An image (height, width, channels).
-        brightness_range: The least and the largest factor.
+        x: An image of shape (height, width, channels).
+        brightness_range: Smallest and largest factor.
         scale: As in `apply_brightness_shift`.
 
     Raises:
         ImportError: If Pillow is not installed.
-        ValueError: If `brightness_range` is not two numbers.
+        ValueError: If `brightness_range` does not have two items.
     """
     if len(brightness_range) != 2:
         raise ValueError(

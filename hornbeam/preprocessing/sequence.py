@@ -1,4 +1,4 @@
-"""The names of `keras.preprocessing.sequence`."""
+"""The public names of `keras.preprocessing.sequence`."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ __all__ = ["TimeseriesGenerator", "make_sampling_table", "pad_sequences", "skipg
 
 
 class TimeseriesGenerator(PyDataset):
-    """Windows of a time series in batches, each with the target that follows it.
+    """Data set of batches of windows of a time series, each with the target after the window.
 
-    New code uses `utils.timeseries_dataset_from_array`.
+    In new code, use `utils.timeseries_dataset_from_array`.
 
     Args:
-        data: Steps of the series, a list or an array (steps, ...).
-        targets: Target of each step, as many as steps.
+        data: Steps of the series, a list or an array of shape (steps, ...).
+        targets: The target of each step.
         length: Number of steps that a window spans.
-        sampling_rate: Distance of two steps within a window.
-        stride: Distance of two windows.
+        sampling_rate: Distance between consecutive steps within a window.
+        stride: Distance between consecutive windows.
         start_index: First step of the first window.
-        end_index: Last step that a target may have. Default: the last one.
-        shuffle: Whether windows are drawn at random, by NumPy's generator.
-        reverse: Whether the last step of a window comes first.
+        end_index: Step of the last target. Default: the last step.
+        shuffle: Whether to draw windows at random, with NumPy's global generator.
+        reverse: Whether to reverse the order of the steps within a window.
         batch_size: Number of windows per batch.
 
     Raises:
-        ValueError: If the lengths of `data` and `targets` differ, or no window fits.
+        ValueError: If `data` and `targets` have different lengths, or no window fits.
 
     Example:
         >>> windows = TimeseriesGenerator(np.arange(6), np.arange(6) * 10, length=2, batch_size=3)
@@ -65,12 +65,12 @@ class TimeseriesGenerator(PyDataset):
             )
 
     def __len__(self) -> int:
-        """Number of batches."""
+        """Return the number of batches."""
         step = self.batch_size * self.stride
         return (self.end_index - self.start_index + step) // step
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return windows `(batch, steps, ...)` and their targets."""
+        """Return windows of shape `(batch, steps, ...)` and their targets."""
         if self.shuffle:
             rows = np.random.randint(self.start_index, self.end_index + 1, size=self.batch_size)
         else:
@@ -82,7 +82,7 @@ class TimeseriesGenerator(PyDataset):
         return x, np.array([self.targets[row] for row in rows])
 
     def get_config(self) -> dict[str, Any]:
-        """Return the arguments, with the series as JSON."""
+        """Return the constructor's arguments, with the series as JSON."""
         names = ("length", "sampling_rate", "stride", "start_index", "end_index", "shuffle",
                  "reverse", "batch_size")  # fmt: skip
         series = {
@@ -92,7 +92,7 @@ class TimeseriesGenerator(PyDataset):
         return series | {name: getattr(self, name) for name in names}
 
     def to_json(self, **kwargs: Any) -> str:
-        """Return the arguments as JSON.
+        """Return the constructor's arguments as JSON.
 
         Args:
             **kwargs: Arguments of `json.dumps`.
@@ -102,17 +102,17 @@ class TimeseriesGenerator(PyDataset):
 
 
 def make_sampling_table(size: int, sampling_factor: float = 1e-5) -> np.ndarray:
-    """Return the probability with which the word of each rank is kept by `skipgrams`.
+    """Return the probability that `skipgrams` keeps a word, by the word's frequency rank.
 
-    Words are taken to be as frequent as Zipf's law says, and frequent ones are kept rarely, as in
+    Assumes that word frequencies follow Zipf's law. Frequent words are kept less often, as in
     word2vec (Mikolov et al., "Distributed representations of words and phrases", 2013).
 
     Args:
         size: Number of ranks.
-        sampling_factor: The smaller, the fewer frequent words are kept.
+        sampling_factor: A smaller factor keeps fewer of the frequent words.
 
     Returns:
-        An array (size,) of probabilities, float64.
+        An array of probabilities of shape (size,), float64.
 
     Example:
         >>> make_sampling_table(4, sampling_factor=0.01).round(3)
@@ -129,20 +129,20 @@ def skipgrams(
     shuffle: bool = True, categorical: bool = False, sampling_table: Any = None,
     seed: int | None = None,
 ) -> tuple[list[list[int]], list[Any]]:  # fmt: skip
-    """Return pairs of words, and whether the second is near the first in a text.
+    """Return pairs of words, labeled by whether the second word is near the first in a text.
 
     Args:
-        sequence: Numbers of the words of a text; 0 is no word.
-        vocabulary_size: Number of words, 0 included.
-        window_size: How far two words of a true pair may be apart.
-        negative_samples: Number of random pairs for each true one.
-        shuffle: Whether the pairs are shuffled.
+        sequence: Word indices of a text. Index 0 is not a word and is skipped.
+        vocabulary_size: Number of word indices, including 0.
+        window_size: Maximum distance between the words of a positive pair.
+        negative_samples: Number of random negative pairs per positive pair.
+        shuffle: Whether to shuffle the pairs.
         categorical: Whether labels are `[0, 1]` and `[1, 0]` instead of 1 and 0.
-        sampling_table: Probability of each word to be kept; see `make_sampling_table`.
-        seed: Seed of the shuffle. The words themselves are drawn by Python's `random`.
+        sampling_table: Probability of keeping each word, as from `make_sampling_table`.
+        seed: Seed of the shuffle. Words are drawn with Python's `random`.
 
     Returns:
-        The pairs and their labels, two lists.
+        A list of pairs and a list of labels.
 
     Example:
         >>> skipgrams([1, 2, 3], 4, window_size=1, negative_samples=0, shuffle=False)

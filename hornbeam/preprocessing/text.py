@@ -1,4 +1,4 @@
-"""The names of `keras.preprocessing.text`: Keras 1 and 2's way from texts to numbers."""
+"""The public names of `keras.preprocessing.text`, Keras 1 and 2's conversion of text to numbers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = [
 ]  # fmt: skip
 
 FILTERS = '!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'
-"""The characters that are no part of a word, unless the caller says otherwise."""
+"""The default characters to remove from texts."""
 
 Analyzer = Callable[[str], Sequence[str]]
 
@@ -23,13 +23,13 @@ Analyzer = Callable[[str], Sequence[str]]
 def text_to_word_sequence(
     input_text: str, filters: str = FILTERS, lower: bool = True, split: str = " "
 ) -> list[str]:
-    """Return the words of a text.
+    """Split a text into words.
 
     Args:
         input_text: The text.
-        filters: Characters that separate words as `split` does.
-        lower: Whether the text is lower-cased.
-        split: The string between words.
+        filters: Characters to replace with `split`.
+        lower: Whether to convert the text to lower case.
+        split: Separator between words.
 
     Example:
         >>> text_to_word_sequence("The cat, the mat.")
@@ -44,16 +44,16 @@ def one_hot(
     input_text: str, n: int, filters: str = FILTERS, lower: bool = True, split: str = " ",
     analyzer: Analyzer | None = None,
 ) -> list[int]:  # fmt: skip
-    """Return the hash of each word, from 1 to `n` - 1.
+    """Hash each word of a text to an integer from 1 to `n` - 1, with Python's `hash`.
 
-    The hash is Python's, which is another in each process unless `PYTHONHASHSEED` is set.
-    `hashing_trick` with `"md5"` is stable.
+    Python's hashes of strings differ between processes unless `PYTHONHASHSEED` is set. For stable
+    hashes, use `hashing_trick` with `"md5"`.
 
     Args:
         input_text: The text.
-        n: Number of hashes, 0 included, which no word has.
+        n: Number of hash values, including 0, which is reserved.
         filters, lower, split: As in `text_to_word_sequence`.
-        analyzer: Function from a text to its words, instead of these.
+        analyzer: Function from a text to its words, which replaces `filters`, `lower` and `split`.
 
     Example:
         >>> first, second, third = one_hot("the cat the", 50)
@@ -67,24 +67,24 @@ def hashing_trick(
     text: str, n: int, hash_function: Callable[[str], int] | str | None = None,
     filters: str = FILTERS, lower: bool = True, split: str = " ", analyzer: Analyzer | None = None,
 ) -> list[int]:  # fmt: skip
-    """Return the hash of each word, from 1 to `n` - 1.
+    """Hash each word of a text to an integer from 1 to `n` - 1.
 
     Args:
         text: The text.
-        n: Number of hashes, 0 included, which no word has.
+        n: Number of hash values, including 0, which is reserved.
         hash_function: A function from a word to an integer, or `"md5"`. Default: Python's `hash`.
         filters, lower, split: As in `text_to_word_sequence`.
-        analyzer: Function from a text to its words, instead of these.
+        analyzer: Function from a text to its words, which replaces `filters`, `lower` and `split`.
 
     Raises:
-        ValueError: If `n` is less than 2.
+        ValueError: If `n` is less than 2, or `hash_function` is not supported.
 
     Example:
         >>> hashing_trick("the cat the", 50, "md5")
         [43, 32, 43]
     """
     if n < 2:
-        raise ValueError(f"hashing_trick: `n` must be 2 or more, received {n}.")
+        raise ValueError(f"hashing_trick: `n` must be at least 2, received {n}.")
     words = (
         text_to_word_sequence(text, filters, lower, split) if analyzer is None else analyzer(text)
     )
@@ -102,24 +102,24 @@ def _md5(word: str) -> int:
 
 
 class Tokenizer:
-    """A vocabulary that turns texts into lists of integers or rows of a matrix.
+    """Vocabulary that converts texts to lists of word indices, or to rows of a matrix.
 
-    New code uses `layers.TextVectorization`, which is faster and is saved with the model.
-    Words are numbered from 1 by their count, the most frequent first; 0 is left for padding.
+    In new code, use `layers.TextVectorization`, which is faster and is saved with the model. Word
+    indices start at 1, for the most frequent word. Index 0 is reserved for padding.
 
     Args:
-        num_words: Only words with a smaller number are kept. Default: all.
+        num_words: Only words with a smaller index are kept. Default: all.
         filters, lower, split: As in `text_to_word_sequence`.
-        char_level: Whether characters are taken instead of words; `filters` has no effect then.
-        oov_token: Word that stands for all words that are not in the vocabulary; its number is 1.
-            By default they are left out.
-        analyzer: Function from a text to its words, instead of these.
-        **kwargs: `document_count`, the number of texts seen before; Keras 1's `nb_words`.
+        char_level: Whether to use characters instead of words. `filters` then has no effect.
+        oov_token: Token that replaces words that are not in the vocabulary. Its index is 1. By
+            default, unknown words are dropped.
+        analyzer: Function from a text to its words, which replaces `filters`, `lower` and `split`.
+        **kwargs: `document_count`, the number of texts seen before; and Keras 1's `nb_words`.
 
     Attributes:
-        word_index, index_word: Number of each word, and back.
-        word_counts: How often each word occurs, in the order of the first occurrence.
-        word_docs, index_docs: In how many texts each word, or number, occurs.
+        word_index, index_word: Dictionaries from words to indices, and from indices to words.
+        word_counts: Number of occurrences of each word, in the order of first occurrence.
+        word_docs, index_docs: Number of texts that contain each word, or each index.
         document_count: Number of texts.
 
     Example:
@@ -138,9 +138,9 @@ class Tokenizer:
         self.document_count: int = kwargs.pop("document_count", 0)
         if kwargs:
             raise TypeError(
-                f"Tokenizer has no argument {', '.join(map(repr, kwargs))}. It has `num_words`,"
-                " `filters`, `lower`, `split`, `char_level`, `oov_token`, `analyzer` and"
-                " `document_count`."
+                f"Tokenizer has no argument {', '.join(map(repr, kwargs))}. Its arguments are"
+                " `num_words`, `filters`, `lower`, `split`, `char_level`, `oov_token`, `analyzer`"
+                " and `document_count`."
             )
         self.num_words, self.filters, self.lower, self.split = num_words, filters, lower, split
         self.char_level, self.oov_token, self.analyzer = char_level, oov_token, analyzer
@@ -151,7 +151,7 @@ class Tokenizer:
         self.index_word: dict[int, str] = {}
 
     def _words(self, text: str | Sequence[str]) -> Sequence[str]:
-        """Return the words of a text; a text that is a list of words already is lower-cased."""
+        """Split a text into words. A list of words is only converted to lower case."""
         if not isinstance(text, str):
             return [word.lower() for word in text] if self.lower else text
         if self.char_level:
@@ -161,10 +161,10 @@ class Tokenizer:
         return text_to_word_sequence(text, self.filters, self.lower, self.split)
 
     def fit_on_texts(self, texts: Iterable[str | list[str]]) -> None:
-        """Count the words of texts, and number all words anew.
+        """Count the words of texts, and update the word indices.
 
         Args:
-            texts: Texts, or lists of words. A generator will do.
+            texts: Texts, or lists of words. May be a generator.
         """
         for text in texts:
             self.document_count += 1
@@ -181,10 +181,10 @@ class Tokenizer:
         self.index_docs.update((self.word_index[word], n) for word, n in self.word_docs.items())
 
     def fit_on_sequences(self, sequences: Iterable[Iterable[int]]) -> None:
-        """Count the texts in which each number occurs, for `sequences_to_matrix`.
+        """Count the texts in which each index occurs, for `sequences_to_matrix`.
 
         Args:
-            sequences: Lists of numbers.
+            sequences: Lists of word indices.
         """
         for sequence in sequences:
             self.document_count += 1
@@ -192,7 +192,7 @@ class Tokenizer:
                 self.index_docs[number] += 1
 
     def texts_to_sequences(self, texts: Iterable[str | list[str]]) -> list[list[int]]:
-        """Return the numbers of the words of each text.
+        """Convert each text to a list of word indices.
 
         Args:
             texts: Texts, or lists of words.
@@ -200,7 +200,7 @@ class Tokenizer:
         return list(self.texts_to_sequences_generator(texts))
 
     def texts_to_sequences_generator(self, texts: Iterable[str | list[str]]) -> Iterator[list[int]]:
-        """Yield the numbers of the words of each text.
+        """Yield the list of word indices of each text.
 
         Args:
             texts: Texts, or lists of words.
@@ -213,18 +213,18 @@ class Tokenizer:
             yield [number for number in numbers if number is not None]
 
     def sequences_to_texts(self, sequences: Iterable[Iterable[int]]) -> list[str]:
-        """Return the words of each list of numbers, with spaces between them.
+        """Convert each list of word indices to a text, with spaces between words.
 
         Args:
-            sequences: Lists of numbers.
+            sequences: Lists of word indices.
         """
         return list(self.sequences_to_texts_generator(sequences))
 
     def sequences_to_texts_generator(self, sequences: Iterable[Iterable[int]]) -> Iterator[str]:
-        """Yield the words of each list of numbers, with spaces between them.
+        """Yield the text of each list of word indices, with spaces between words.
 
         Args:
-            sequences: Lists of numbers.
+            sequences: Lists of word indices.
         """
         unknown = self.oov_token if self.oov_token in self.word_index else None
         limit = self.num_words or len(self.word_index) + 1
@@ -234,7 +234,7 @@ class Tokenizer:
             yield " ".join(word for word in known if word is not None)
 
     def texts_to_matrix(self, texts: Iterable[str | list[str]], mode: str = "binary") -> np.ndarray:
-        """Return a row of numbers for each text, one for each word of the vocabulary.
+        """Convert texts to a matrix with one row per text and one column per word index.
 
         Args:
             texts: Texts, or lists of words.
@@ -245,19 +245,20 @@ class Tokenizer:
     def sequences_to_matrix(
         self, sequences: Sequence[Sequence[int]], mode: str = "binary"
     ) -> np.ndarray:
-        """Return a row of numbers for each list of numbers, one for each word of the vocabulary.
+        """Convert lists of word indices to a matrix with one row per list, one column per index.
 
         Args:
-            sequences: Lists of numbers.
-            mode: `"binary"` (1 where the word occurs), `"count"`, `"freq"` (the count over the
-                length of the text) or `"tfidf"`: `(1 + log(count)) * log(1 + d / (1 + w))`, with
-                `d` texts in all, of which `w` have the word.
+            sequences: Lists of word indices.
+            mode: `"binary"` (1 if the word occurs), `"count"`, `"freq"` (the count divided by the
+                length of the text) or `"tfidf"`. The latter is
+                `(1 + log(count)) * log(1 + d / (1 + w))`, where `d` is the number of texts and `w`
+                the number of texts that contain the word.
 
         Returns:
-            An array (texts, `num_words`), float64.
+            An array of shape (texts, `num_words`), float64.
 
         Raises:
-            ValueError: If the number of words or of texts is not known, or `mode` is another word.
+            ValueError: If the number of words or of texts is unknown, or `mode` is not supported.
         """
         if mode not in ("binary", "count", "freq", "tfidf"):
             raise ValueError(
@@ -266,7 +267,7 @@ class Tokenizer:
             )
         if not self.num_words and not self.word_index:
             raise ValueError(
-                "Tokenizer: the number of columns is not known. Pass `num_words`, or call"
+                "Tokenizer: the number of columns is unknown. Pass `num_words`, or call"
                 " `fit_on_texts` first."
             )
         if mode == "tfidf" and not self.document_count:
@@ -290,7 +291,7 @@ class Tokenizer:
         return matrix
 
     def get_config(self) -> dict[str, Any]:
-        """Return the settings and counts, the latter as JSON. `analyzer` is not among them."""
+        """Return the arguments, without `analyzer`, and the counts as JSON."""
         return {
             "num_words": self.num_words,
             "filters": self.filters,
@@ -303,7 +304,7 @@ class Tokenizer:
         }
 
     def to_json(self, **kwargs: Any) -> str:
-        """Return the tokenizer as JSON, which `tokenizer_from_json` reads.
+        """Return the tokenizer as JSON, for `tokenizer_from_json`.
 
         Args:
             **kwargs: Arguments of `json.dumps`.
@@ -316,10 +317,10 @@ _COUNTS = ("word_counts", "word_docs", "index_docs", "index_word", "word_index")
 
 
 def tokenizer_from_json(json_string: str) -> Tokenizer:
-    """Return the `Tokenizer` that `Tokenizer.to_json` has written, in Keras too.
+    """Restore a `Tokenizer` from the JSON of `Tokenizer.to_json`, of Hornbeam or Keras.
 
     Raises:
-        ValueError: If the text is no tokenizer in JSON.
+        ValueError: If the text is not the JSON of a tokenizer.
 
     Example:
         >>> tokenizer = Tokenizer()
@@ -335,8 +336,8 @@ def tokenizer_from_json(json_string: str) -> Tokenizer:
         tokenizer = Tokenizer(**config)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
-            "tokenizer_from_json: `json_string` must be a tokenizer written by"
-            f" `Tokenizer.to_json`; {type(error).__name__}: {error}"
+            "tokenizer_from_json: `json_string` must be the result of `Tokenizer.to_json`, but"
+            f" reading it failed with {type(error).__name__}: {error}"
         ) from None
     for name, values in counts.items():
         getattr(tokenizer, name).update(values)

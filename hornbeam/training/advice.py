@@ -1,4 +1,4 @@
-"""Warnings of likely mistakes, each said once for a compiled model, at its first step."""
+"""Warnings about likely mistakes, issued once per compiled model, at its first step."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ __all__ = [
     "label_gradients",
 ]
 
-# Larger inputs are searched for NaN up to here, which takes a few hundredths of a second.
+# Only this many bytes of an input are searched for NaN, which takes a few hundredths of a second.
 _MOST_BYTES = 2**28
 
 _GRADIENT = "gradient of weight "
 
 
 def _say(model: Any, what: str, text: str) -> None:
-    """Warn, unless the same was said since the model was compiled."""
+    """Warn, unless the same warning was issued since the model was compiled."""
     compiled = model._compiled
     if compiled is None or what in compiled.said:
         return
@@ -50,7 +50,7 @@ def _say(model: Any, what: str, text: str) -> None:
 
 
 def about_numbers(model: Trainable, x: Structure) -> None:
-    """Warn of NaN and infinite numbers in inputs; only NumPy's arrays are searched."""
+    """Warn about NaN and infinite numbers in inputs. Only NumPy arrays are searched."""
     for path, a in tree.flatten_with_path(x):
         if not isinstance(a, np.ndarray) or a.dtype.kind != "f" or not a.size:
             continue
@@ -74,13 +74,13 @@ def about_numbers(model: Trainable, x: Structure) -> None:
 
 
 def _replaces_nan(model: Any) -> bool:
-    """Return whether a graph has an op for NaN, as that of a `FeatureSpace` has."""
+    """Return whether a model's graph has an op that handles NaN, as in a `FeatureSpace`."""
     ops = (getattr(operation, "info", None) for operation in getattr(model, "operations", ()))
     return any(op is not None and op.class_name in ("NanToNum", "Isnan") for op in ops)
 
 
 def about_classes(model: Trainable, classes: list[int]) -> None:
-    """Warn of classes in the targets that `class_weight` does not list."""
+    """Warn about classes in the targets that are not in `class_weight`."""
     if classes:
         shown = ", ".join(map(str, classes[:6])) + (", ..." if len(classes) > 6 else "")
         few = len(classes) == 1
@@ -88,29 +88,29 @@ def about_classes(model: Trainable, classes: list[int]) -> None:
             model,
             "class_weight",
             f"fit: `class_weight` does not list the class{'' if few else 'es'} {shown} of the"
-            f" targets, which therefore weigh{'s' if few else ''} 1. List every class.",
+            f" targets, so {'its' if few else 'their'} weight is 1. List every class.",
         )
 
 
 def about_no_loss(model: Trainable) -> None:
-    """Warn that a model has nothing to minimise."""
+    """Warn that a model has nothing to minimize."""
     _say(
         model,
         "gradients",
-        f"Model '{model.name}' has nothing to minimise: its loss is always 0. Pass `loss=` to"
-        " `compile`, or call `add_loss` in a layer.",
+        f"Model '{model.name}' has nothing to minimize, because its loss is always 0. Pass `loss=`"
+        " to `compile`, or call `add_loss` in a layer.",
     )
 
 
 def about_output(model: Trainable, name: str, loss: Loss, target: Any, output: Any) -> None:
-    """Warn of a loss that does not fit an output, as tracing shows both."""
+    """Warn about a loss that does not match its output, while the step is traced."""
     maker = maker_of(output)
     if maker and getattr(loss, "from_logits", False):
         _say(
             model,
             f"logits {name}",
-            f"Model '{model.name}': output '{name}' is made by {maker}, but its loss"
-            f" '{loss.name}' has `from_logits=True`, which expects numbers before {maker}. Remove"
+            f"Model '{model.name}': output '{name}' is the result of {maker}, but its loss"
+            f" '{loss.name}' has `from_logits=True`, which expects logits, without {maker}. Remove"
             " the activation, or pass `from_logits=False`.",
         )
     if not loss._averages_numbers() or jnp.ndim(target) == 0:
@@ -121,34 +121,34 @@ def about_output(model: Trainable, name: str, loss: Loss, target: Any, output: A
             model,
             f"shapes {name}",
             f"Model '{model.name}': output '{name}' has shape {tuple(jnp.shape(output))}, and its"
-            f" targets have shape {tuple(jnp.shape(target))}. '{loss.name}' compares each number of"
-            f" the one with several of the other. {_remedy(loss, t, o)}",
+            f" targets have shape {tuple(jnp.shape(target))}. '{loss.name}' broadcasts them, so it"
+            f" compares one number with several. {_remedy(loss, t, o)}",
         )
 
 
 def _remedy(loss: Loss, target: tuple[int, ...], output: tuple[int, ...]) -> str:
     if str(loss.name).startswith("binary") and target[-1:] == (1,):
         return (
-            f"For {output[-1]} classes use 'sparse_categorical_crossentropy' with softmax; for one"
-            " yes or no, `Dense(1, activation='sigmoid')`."
+            f"For {output[-1]} classes, use 'sparse_categorical_crossentropy' with softmax. For"
+            " binary classification, use `Dense(1, activation='sigmoid')`."
         )
-    return "Give the last layer as many units as a row of targets has numbers, or reshape them."
+    return "Make the number of units of the last layer match the targets, or reshape the targets."
 
 
 def _broadcast(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
     try:
         return np.broadcast_shapes(a, b) is not None
-    except ValueError:  # the loss raises it
+    except ValueError:  # the loss itself will raise this error
         return False
 
 
 def at_first_step(model: Trainable, batch: Structure, jaxpr: Any) -> None:
-    """Warn of what a first step of training shows.
+    """Issue the warnings that need the first training step.
 
     Args:
         model: The model.
-        batch: The batch, or one of its form.
-        jaxpr: The traced step; `None` if it is not compiled.
+        batch: The batch, or a batch of the same structure.
+        jaxpr: The traced step, or `None` if it is not compiled.
     """
     about_numbers(model, unpack(batch)[0])
     for layer in flatten_layers(model):
@@ -156,8 +156,8 @@ def at_first_step(model: Trainable, batch: Structure, jaxpr: Any) -> None:
             _say(
                 model,
                 f"softmax {layer.path}",
-                f"{label_of(layer)} applies softmax to one number, which always gives 1. Use"
-                " `activation='sigmoid'` for one unit, or a unit for each class.",
+                f"{label_of(layer)} applies softmax to one number, which always returns 1. Use"
+                " `activation='sigmoid'` for one unit, or use one unit per class.",
             )
     if jaxpr is not None:
         _about_gradients(model, _constant_gradients(jaxpr))
@@ -174,11 +174,11 @@ def _is_softmax_of_one(layer: Any) -> bool:
     return softmax and getattr(layer, "units", getattr(layer, "filters", None)) == 1
 
 
-# --- gradients that are zero whatever the data ----------------------------------------------------
+# --- gradients that are zero for all data ---------------------------------------------------------
 
 
 def label_gradients(gradients: list[Any]) -> list[Any]:
-    """Return gradients labelled with their numbers, by which a traced step shows them."""
+    """Label gradients with their numbers, to find them in a traced step."""
 
     def label(number: int, gradient: Any) -> Any:
         if isinstance(gradient, RowSum):
@@ -189,7 +189,7 @@ def label_gradients(gradients: list[Any]) -> list[Any]:
 
 
 def _constant_gradients(jaxpr: Any) -> list[int]:
-    """Return the numbers of the labelled gradients that no input of the step changes."""
+    """Return the numbers of the labeled gradients that do not depend on the step's inputs."""
     changing = set(jaxpr.invars)
     constant = []
     for equation in jaxpr.eqns:
@@ -205,7 +205,7 @@ def _constant_gradients(jaxpr: Any) -> list[int]:
 
 
 def _about_gradients(model: Any, numbers: list[int]) -> None:
-    if not numbers or not model._compiled.every_output_has_loss:  # some are only looked at
+    if not numbers or not model._compiled.every_output_has_loss:  # some need no gradient
         return
     weights = model.trainable_variables
     paths = errors.listed(weights[number].path for number in numbers[:6])
@@ -215,6 +215,6 @@ def _about_gradients(model: Any, numbers: list[int]) -> None:
         "gradients",
         f"Model '{model.name}': no gradient reaches {len(numbers)} of {len(weights)} trainable"
         f" weights ({paths}{more}), so training does not change them. Either the loss does not"
-        " depend on them, or a function without a derivative is in between, such as argmax, round"
-        " or a comparison: use softmax or sigmoid there.",
+        " depend on them, or it depends on them through a function without a derivative, for"
+        " example argmax, round or a comparison. Use softmax or sigmoid instead of that function.",
     )

@@ -1,4 +1,4 @@
-"""Named columns of data frames, as the inputs of a model."""
+"""Converts named columns of data frames to the inputs of a model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DAY = np.timedelta64(1, "D")
 
 
 def is_frame(x: Any) -> bool:
-    """Return whether `x` is a data frame: it has named columns, as those of pandas and polars.
+    """Return whether `x` is a data frame with named columns, as in pandas and polars.
 
     Example:
         >>> is_frame({"a": [1]})
@@ -31,9 +31,9 @@ def named_columns(frame: Any, names: Iterable[str], owner: str) -> dict[str, Any
     """Return columns of a data frame, or entries of a mapping, by name.
 
     Args:
-        frame: The data frame or mapping. Columns that are not in `names` are left out.
+        frame: The data frame or mapping. Columns that are not in `names` are ignored.
         names: Names of the columns.
-        owner: What needs the columns, for the error.
+        owner: Description of the object that needs the columns, for the error message.
 
     Raises:
         ValueError: If a column is missing.
@@ -49,24 +49,25 @@ def named_columns(frame: Any, names: Iterable[str], owner: str) -> dict[str, Any
     if missing:
         raise ValueError(
             f"{owner}: the data lack the column{'s' * (len(missing) > 1)}"
-            f" {errors.listed(missing)}. They have {errors.listed(map(str, labels)) or 'none'}."
+            f" {errors.listed(missing)}. The columns are"
+            f" {errors.listed(map(str, labels)) or 'none'}."
         )
     return {name: frame[known[name]] for name in names}
 
 
 def column(values: Any, dtype: str, owner: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return a column as an array of a dtype, and where its values are missing.
+    """Convert a column to an array of a dtype, and return it with a mask of missing values.
 
-    A missing text becomes the empty text, a missing integer -1, and a missing number NaN. Points
-    and lengths of time become days, points of time since 1970.
+    A missing string becomes the empty string, a missing integer -1, and a missing number NaN. Dates
+    and times become days since 1970, and durations become days.
 
     Args:
-        values: An array, list or single value; a column of pandas or polars; a tensor.
-        dtype: `"string"`, or the name of a dtype of integers or floats.
-        owner: What needs the column, for errors; it names the column.
+        values: An array, list or single value, a pandas or polars column, or a tensor.
+        dtype: `"string"`, or the name of an integer or float dtype.
+        owner: Description of the column and of the object that needs it, for error messages.
 
     Raises:
-        ValueError: If a value is of another type.
+        ValueError: If a value has another type.
 
     Example:
         >>> [part.tolist() for part in column(["a", None], "string", "Feature 'city'")]
@@ -91,8 +92,9 @@ def column(values: Any, dtype: str, owner: str) -> tuple[np.ndarray, np.ndarray]
         limits, most = np.iinfo(dtype), (int(integers.min()), int(integers.max()))
         if most[0] < limits.min or most[1] > limits.max:
             raise ValueError(
-                f"{owner}: holds integers from {most[0]} to {most[1]}, more than {dtype} can hold."
-                " Convert the column to text and hash it (`string_hashed`)."
+                f"{owner}: expected integers in the range of {dtype}, received values from"
+                f" {most[0]} to {most[1]}. Convert the column to text and hash it"
+                " (`string_hashed`)."
             )
     return integers.astype(dtype), missing
 
@@ -109,14 +111,14 @@ def _host_array(values: Any, owner: str) -> np.ndarray:
     except ValueError as error:
         raise ValueError(f"{owner}: expected one value per row: {error}") from None
     if isinstance(values, list) and array.dtype.kind == "U":
-        array = np.array(values, object)  # NumPy makes texts of numbers beside texts
+        array = np.array(values, object)  # NumPy would convert numbers among texts to texts
     return array
 
 
 def _texts(array: np.ndarray, missing: np.ndarray, owner: str) -> np.ndarray:
     if array.dtype.kind not in "USTO" and not missing.all():
         raise ValueError(
-            f"{owner}: expected text, received dtype {array.dtype}. Take a feature of integers or"
+            f"{owner}: expected text, received dtype {array.dtype}. Use a feature for integers or"
             " floats, or convert the column to text."
         )
     if array.dtype.kind in "UST":
@@ -156,7 +158,7 @@ def _is_integer(item: Any) -> bool:
 
 
 def _number(item: Any) -> float | None:
-    """Return a Python object as a number, or `None` if it is none."""
+    """Convert a Python object to a float, or return `None` if it is not a number."""
     if isinstance(item, datetime.timedelta):
         return item / datetime.timedelta(days=1)
     if isinstance(item, datetime.datetime) and item.tzinfo is not None:
@@ -174,7 +176,7 @@ def _number(item: Any) -> float | None:
 def _check(
     array: np.ndarray, missing: np.ndarray, owner: str, wanted: str, fits: Callable[[Any], bool]
 ) -> None:
-    """Raise an error that shows the first value that does not fit."""
+    """Raise an error that shows the first invalid value."""
     pairs = zip(array.reshape(-1).tolist(), missing.reshape(-1).tolist(), strict=True)
     for row, (item, lacks) in enumerate(pairs):
         if not lacks and not fits(item):

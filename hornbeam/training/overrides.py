@@ -1,4 +1,4 @@
-"""Which methods of training a model overrides."""
+"""Finds out which training methods a model overrides."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ _standard: set[Any] = set()
 
 
 def standard(method: Method) -> Method:
-    """Note a method as the standard one, which `overrides` compares with; a decorator."""
+    """Mark a method as the standard implementation, for `overrides`. Use it as a decorator."""
     _standard.add(method)
     return method
 
 
 def overrides(model: Trainable, *names: str) -> bool:
-    """Return whether any of these methods is not the standard one.
+    """Return whether a model overrides any of the given methods.
 
-    The methods are looked up on the model at each call. So a method counts wherever the user put
-    it: in a subclass, on a class afterwards, or on one instance.
+    The methods are looked up on the model at each call. Methods set in a subclass, on a class later
+    or on an instance therefore all count.
 
     Args:
         model: The model.
-        *names: Names of methods that are decorated with `standard` in `Trainable`.
+        *names: Names of methods that `Trainable` decorates with `standard`.
 
     Example:
         >>> import hornbeam as hb

@@ -1,4 +1,4 @@
-"""The arguments of `fit` and `evaluate`, gathered once and checked before any work is done."""
+"""Arguments of `fit`, `evaluate` and `predict`, checked before any work is done."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ __all__ = [
     "check_flag", "limited", "steps_of", "verbosity", "warn_of_batch_size",
 ]  # fmt: skip
 
-# Words of earlier Keras versions for the settings that a `PyDataset` holds today, and the values
-# that ask for nothing.
+# Earlier Keras versions' names for settings that are now part of `PyDataset`, and the values of
+# these settings that have no effect.
 _READER_WORDS = {
     "max_q_size": "max_queue_size",
     "nb_worker": "workers",
@@ -36,14 +36,14 @@ _READER_DEFAULTS: dict[str, tuple[Any, ...]] = {
 
 @dataclass
 class FitRequest:
-    """What `Model.fit` was asked for; the fields are its arguments.
+    """Arguments of `Model.fit`, as fields of the same names.
 
     Attributes:
-        older: Further arguments, which earlier Keras versions knew.
+        older: Further arguments, from earlier Keras versions.
 
     Raises:
         TypeError: If an argument is unknown.
-        ValueError: If a value cannot be meant.
+        ValueError: If an argument has an invalid value.
     """
 
     x: Data
@@ -68,7 +68,7 @@ class FitRequest:
     def __post_init__(self) -> None:
         if "nb_epoch" in self.older:
             warnings.warn(
-                "`nb_epoch` is Keras 1's word for `epochs`.", DeprecationWarning, stacklevel=4
+                "`nb_epoch` is Keras 1's name for `epochs`.", DeprecationWarning, stacklevel=4
             )
             self.epochs = self.older.pop("nb_epoch")
         _drop_show_accuracy("fit", self.older)
@@ -122,7 +122,7 @@ class FitRequest:
                 )
 
     def validates_after(self, epoch: int) -> bool:
-        """Return whether a validation follows an epoch, numbered from 0."""
+        """Return whether to validate after an epoch. Epochs are numbered from 0."""
         if isinstance(self.validation_freq, (list, tuple, set)):
             return epoch + 1 in self.validation_freq
         every: Any = self.validation_freq
@@ -131,14 +131,14 @@ class FitRequest:
 
 @dataclass
 class EvaluateRequest:
-    """What `Model.evaluate` was asked for; the fields are its arguments.
+    """Arguments of `Model.evaluate`, as fields of the same names.
 
     Attributes:
-        older: Further arguments, which earlier Keras versions knew.
+        older: Further arguments, from earlier Keras versions.
 
     Raises:
         TypeError: If an argument is unknown.
-        ValueError: If a value cannot be meant.
+        ValueError: If an argument has an invalid value.
     """
 
     x: Data
@@ -162,10 +162,10 @@ class EvaluateRequest:
 
 @dataclass
 class PredictRequest:
-    """What `Model.predict` was asked for; the fields are its arguments.
+    """Arguments of `Model.predict`, as fields of the same names.
 
     Raises:
-        ValueError: If a value cannot be meant.
+        ValueError: If an argument has an invalid value.
     """
 
     x: Data
@@ -190,18 +190,17 @@ def apply_reader_settings(
     stacklevel: int = 3,
     known: Iterable[str] = (),
 ) -> None:
-    """Hand the settings of workers to the `PyDataset` that holds them today; warn where the data is
-    something else.
+    """Apply worker settings to a `PyDataset`. For other data, warn that they have no effect.
 
     Args:
-        method: Name for messages.
-        data: The data of the loop.
-        settings: `max_queue_size`, `workers`, `use_multiprocessing`, or Keras 1's words for them.
-        stacklevel: As for `warnings.warn`, counted from here.
-        known: The other arguments of the method, which the error for an unknown one names.
+        method: Name of the method, for messages.
+        data: The data passed to the method.
+        settings: `max_queue_size`, `workers`, `use_multiprocessing`, or Keras 1's names for them.
+        stacklevel: As in `warnings.warn`, relative to this function.
+        known: The other arguments of the method, for the error message about an unknown argument.
 
     Raises:
-        TypeError: If another name is among the settings.
+        TypeError: If `settings` has an unknown name.
     """
     settings = {_READER_WORDS.get(name, name): value for name, value in settings.items()}
     unknown = sorted(set(settings) - set(_READER_DEFAULTS))
@@ -215,7 +214,7 @@ def apply_reader_settings(
     unused = [name for name, value in settings.items() if value not in _READER_DEFAULTS[name]]
     if unused:
         warnings.warn(
-            f"{method}: {_no_effect(unused)} on these data. Only a `PyDataset` is read by workers.",
+            f"{method}: {_no_effect(unused)} on these data. Only a `PyDataset` uses workers.",
             stacklevel=stacklevel,
         )
 
@@ -233,7 +232,7 @@ def _drop_show_accuracy(method: str, older: dict[str, Any]) -> None:
 
 
 def check_flag(method: str, name: str, value: object) -> None:
-    """Raise `ValueError` unless an argument is true or false."""
+    """Raise `ValueError` unless an argument is a boolean, 0 or 1."""
     if not isinstance(value, (bool, np.bool_)) and not (isinstance(value, int) and value in (0, 1)):
         raise ValueError(f"{method}: `{name}` must be True or False, received {value!r}.")
 
@@ -249,11 +248,11 @@ def check_batch_size(method: str, name: str, value: object) -> None:
 def warn_of_batch_size(
     method: str, source: Source, batch_size: int | None, stacklevel: int = 4
 ) -> None:
-    """Warn if a batch size is given beside data that yield batches of their own size."""
+    """Warn if a batch size is given although the data yield batches."""
     if batch_size is not None and source.own_batches:
         warnings.warn(
-            f"{method}: {_no_effect(['batch_size'])} on these data, which yield batches of their"
-            " own size.",
+            f"{method}: {_no_effect(['batch_size'])} on these data, because they already yield"
+            " batches.",
             stacklevel=stacklevel,
         )
 
@@ -261,13 +260,12 @@ def warn_of_batch_size(
 def steps_of(
     method: str, name: str, value: object, limit: bool = True, stacklevel: int = 3
 ) -> int | None:
-    """Return a number of steps as an integer, at most what `hornbeam.config` allows; `None` where
-    none is given.
+    """Convert a number of steps to an integer, limited by `hornbeam.config`. `None` stays `None`.
 
-    A fraction is rounded up, since scripts divide a number of rows by a batch size.
+    Fractions are rounded up, because scripts often divide the number of rows by the batch size.
 
     Raises:
-        ValueError: If it is no positive number.
+        ValueError: If the number is not positive and finite.
     """
     if value is None:
         return None
@@ -281,7 +279,7 @@ def steps_of(
 
 
 def limited(what: str, number: int, limit: int | None, stacklevel: int) -> int:
-    """Return `number`, or the limit that `hornbeam.config` sets to it, with a warning."""
+    """Limit `number` to `limit`, which `hornbeam.config` sets, with a warning."""
     if limit is None or number <= limit:
         return number
     warnings.warn(
@@ -291,10 +289,12 @@ def limited(what: str, number: int, limit: int | None, stacklevel: int) -> int:
 
 
 def verbosity(method: str, verbose: object) -> int:
-    """Return 0 for silent, 1 for a bar, 2 for a line per epoch; `"auto"` depends on the terminal.
+    """Convert `verbose` to 0 (silent), 1 (progress bar) or 2 (one line per epoch).
+
+    `"auto"` means 1 if the output is a terminal, else 2.
 
     Raises:
-        ValueError: If `verbose` is none of these.
+        ValueError: If `verbose` is not 0, 1, 2 or `"auto"`.
     """
     if isinstance(verbose, str) and verbose == "auto":
         return 1 if settings.output_is_terminal() else 2

@@ -1,8 +1,8 @@
-"""Bounding boxes: formats, moves, overlaps, and offsets from anchors.
+"""Bounding boxes: formats, transformations, overlaps, and offsets from anchors.
 
-A format names the four numbers of a box: `xyxy` (left, top, right, bottom), `yxyx`, `xywh` (left,
-top, width, height), `center_xywh`, `center_yxhw`. Formats with `rel_` are fractions of the image's
-width and height, the others pixels.
+A format defines the four numbers of a box: `xyxy` (left, top, right, bottom), `yxyx`, `xywh` (left,
+top, width, height), `center_xywh`, `center_yxhw`. Formats that start with `rel_` are in fractions
+of the image's width and height, the others are in pixels.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ def convert_format(
     boxes: Any, source: str, target: str, height: int | None = None, width: int | None = None,
     dtype: str = "float32",
 ) -> Any:  # fmt: skip
-    """Return boxes of one format in another.
+    """Convert boxes from one format to another.
 
     Args:
-        boxes: Boxes (..., 4), or a dictionary whose entry `"boxes"` they are. Its other entries
-            are kept.
+        boxes: Boxes of shape (..., 4), or a dictionary with the boxes as `"boxes"`. Other entries
+            of the dictionary are kept.
         source: Format of the boxes.
         target: Format of the result.
-        height: Height of the image, needed if one format has `rel_` and the other has not.
-        width: Width of the image.
+        height: Height of the image. Required if only one of the formats starts with `rel_`.
+        width: Width of the image. Required like `height`.
         dtype: Dtype of the result. Default: `"float32"`.
 
     Raises:
@@ -70,13 +70,13 @@ def clip_to_image_size(
     bounding_boxes: Any, height: int | None = None, width: int | None = None,
     bounding_box_format: str = "xyxy",
 ) -> Any:  # fmt: skip
-    """Return boxes cut off at the edges of the image.
+    """Clip boxes at the edges of the image.
 
     Args:
-        bounding_boxes: Boxes (..., 4), or a dictionary of `"boxes"` and `"labels"` (...). A box
-            that has no area within the image gets the label -1.
-        height: Height of the image, needed unless the format has `rel_`.
-        width: Width of the image.
+        bounding_boxes: Boxes of shape (..., 4), or a dictionary of `"boxes"` and `"labels"` of
+            shape (...). A box without area within the image gets the label -1.
+        height: Height of the image. Required unless the format starts with `rel_`.
+        width: Width of the image. Required like `height`.
         bounding_box_format: Format of the boxes and the result. Default: `"xyxy"`.
 
     Raises:
@@ -106,19 +106,18 @@ def clip_to_image_size(
 def crop(
     boxes: Any, top: int, left: int, height: int, width: int, bounding_box_format: str = "xyxy"
 ) -> Tensor:
-    """Return boxes as seen in a part of the image, cut off at its edges.
+    """Convert boxes to the coordinates of a crop of the image, and clip them at its edges.
 
     Args:
-        boxes: Boxes (..., 4).
-        top: First row of the part.
-        left: First column of the part.
-        height: Height of the part.
-        width: Width of the part.
-        bounding_box_format: Format of the boxes and the result, one without `rel_`. Default:
-            `"xyxy"`.
+        boxes: Boxes of shape (..., 4).
+        top: First row of the crop.
+        left: First column of the crop.
+        height: Height of the crop.
+        width: Width of the crop.
+        bounding_box_format: Format of the boxes and the result, in pixels. Default: `"xyxy"`.
 
     Raises:
-        ValueError: If the format is unknown or has `rel_`.
+        ValueError: If the format is unknown or starts with `rel_`.
 
     Example:
         >>> crop(np.array([[1.0, 1, 4, 5]]), top=1, left=2, height=4, width=5).tolist()
@@ -135,19 +134,18 @@ def pad(
     boxes: Any, top: int, left: int, height: int | None = None, width: int | None = None,
     bounding_box_format: str = "xyxy",
 ) -> Tensor:  # fmt: skip
-    """Return boxes for an image to which rows and columns are added.
+    """Convert boxes to the coordinates of an image padded at its top and left.
 
     Args:
-        boxes: Boxes (..., 4).
+        boxes: Boxes of shape (..., 4).
         top: Number of rows added at the top.
         left: Number of columns added at the left.
-        height: Accepted, as in Keras: pixels do not depend on it.
-        width: Accepted, as in Keras.
-        bounding_box_format: Format of the boxes and the result, one without `rel_`. Default:
-            `"xyxy"`.
+        height: Without effect, because the boxes are in pixels. Accepted as in Keras.
+        width: Without effect, like `height`.
+        bounding_box_format: Format of the boxes and the result, in pixels. Default: `"xyxy"`.
 
     Raises:
-        ValueError: If the format is unknown or has `rel_`.
+        ValueError: If the format is unknown or starts with `rel_`.
 
     Example:
         >>> pad(np.array([[1.0, 1, 4, 5]]), top=1, left=2).tolist()
@@ -165,16 +163,17 @@ def affine_transform(
     shear_y: Any, height: int, width: int, center_x: float | None = None,
     center_y: float | None = None, bounding_box_format: str = "xyxy",
 ) -> Tensor:  # fmt: skip
-    """Return the smallest boxes around boxes that were turned, moved, scaled and sheared.
+    """Rotate, translate, scale and shear boxes, and return the enclosing boxes.
 
     Args:
-        boxes: Boxes (B, N, 4) or (N, 4).
-        angle: Angles in degrees, counterclockwise; this and the next five are numbers or (B,).
-        translate_x: Moves to the right, as fractions of width - 1.
-        translate_y: Moves down, as fractions of height - 1.
-        scale: Factors of the sizes.
-        shear_x: Shear angles along x, in degrees.
-        shear_y: Shear angles along y, in degrees.
+        boxes: Boxes of shape (B, N, 4) or (N, 4).
+        angle: Counterclockwise rotation in degrees. `angle`, `translate_x`, `translate_y`, `scale`,
+            `shear_x` and `shear_y` are numbers or have shape (B,).
+        translate_x: Translation to the right, as a fraction of width - 1.
+        translate_y: Translation downwards, as a fraction of height - 1.
+        scale: Scale factor.
+        shear_x: Shear angle along x, in degrees.
+        shear_y: Shear angle along y, in degrees.
         height: Height of the image.
         width: Width of the image.
         center_x: Center of the rotation, as a fraction of width - 1. Default: 0.5.
@@ -198,7 +197,7 @@ def affine_transform(
 
     turn, shear_x, shear_y = (each(jnp.deg2rad(value)) for value in (angle, shear_x, shear_y))
     cos, sin, tan_x, tan_y = jnp.cos(turn), jnp.sin(turn), jnp.tan(shear_x), jnp.tan(shear_y)
-    # The new x and y of a point (u, v) are (a u + b v, c u + d v), about the center.
+    # Relative to the center, a point (u, v) moves to (a u + b v, c u + d v).
     c, d = -sin + tan_y * cos, cos + tan_y * sin
     a, b = cos - tan_x * c, sin + tan_x * d
     middle_x = (0.5 if center_x is None else center_x) * (width - 1)
@@ -215,23 +214,23 @@ def compute_iou(
     boxes1: Any, boxes2: Any, bounding_box_format: str, use_masking: bool = False,
     mask_val: float = -1, image_shape: Sequence[int] | None = None,
 ) -> Tensor:  # fmt: skip
-    """Return the overlap of each of some boxes with each of others: intersection over union.
+    """Compute the intersection over union of all pairs of boxes.
 
     Args:
-        boxes1: Boxes (N, 4) or (B, N, 4).
-        boxes2: Boxes (M, 4) or (B, M, 4).
+        boxes1: Boxes of shape (N, 4) or (B, N, 4).
+        boxes2: Boxes of shape (M, 4) or (B, M, 4).
         bounding_box_format: Format of both.
-        use_masking: Whether boxes with negative corners only, as padding has, get `mask_val`.
-            Default: False.
-        mask_val: Result for such boxes. Default: -1.
-        image_shape: Shape of an image, needed if the format has `rel_`.
+        use_masking: Whether to return `mask_val` for boxes whose corners are all negative, as in
+            padding. Default: False.
+        mask_val: Result for masked boxes. Default: -1.
+        image_shape: Shape of an image. Required if the format starts with `rel_`.
 
     Returns:
-        Overlaps (N, M) or (B, N, M), from 0 to 1.
+        Values from 0 to 1, of shape (N, M) or (B, N, M).
 
     Raises:
-        ValueError: If the format is unknown, the boxes do not have 2 or 3 axes, or `image_shape`
-            is missing.
+        ValueError: If the format is unknown, the boxes do not have rank 2 or 3, or `image_shape` is
+            missing.
 
     Example:
         >>> half, whole = np.array([[0.0, 0, 1, 2]]), np.array([[0.0, 0, 2, 2]])
@@ -259,19 +258,19 @@ def compute_iou(
 def compute_ciou(
     boxes1: Any, boxes2: Any, bounding_box_format: str, image_shape: Sequence[int] | None = None
 ) -> Tensor:
-    """Return the complete intersection over union of pairs of boxes.
+    """Compute the complete intersection over union (CIoU) of corresponding boxes.
 
-    It is the intersection over union, less the squared distance of the centers and the difference
-    of the aspect ratios.
+    It is the intersection over union, minus a penalty for the squared distance between the centers
+    and a penalty for the difference between the aspect ratios.
 
     Args:
-        boxes1: Boxes (..., 4).
-        boxes2: Boxes (..., 4), as many.
+        boxes1: Boxes of shape (..., 4).
+        boxes2: Boxes of the same shape.
         bounding_box_format: Format of both.
-        image_shape: Shape of an image, needed if the format has `rel_`.
+        image_shape: Shape of an image. Required if the format starts with `rel_`.
 
     Returns:
-        Values (...), at most 1.
+        Values of shape (...), at most 1.
 
     Raises:
         ValueError: If the format is unknown, or `image_shape` is missing.
@@ -312,23 +311,23 @@ def encode_box_to_deltas(
     encoding_format: str = "center_yxhw", variance: Sequence[float] | None = None,
     image_shape: Sequence[int] | None = None,
 ) -> Tensor:  # fmt: skip
-    """Return boxes as offsets from anchors, the numbers that a detector learns.
+    """Encode boxes as offsets from anchors, which a detector learns.
 
     Args:
-        anchors: Anchors (N, 4) or (B, N, 4).
-        boxes: Boxes (N, 4) or (B, N, 4), one for each anchor.
+        anchors: Anchors of shape (N, 4) or (B, N, 4).
+        boxes: Boxes of shape (N, 4) or (B, N, 4), one per anchor.
         anchor_format: Format of the anchors.
         box_format: Format of the boxes.
         encoding_format: `"center_yxhw"` or `"center_xywh"`. Default: `"center_yxhw"`.
-        variance: Four numbers by which the offsets are divided. Default: none.
-        image_shape: Shape of an image, needed if a format has `rel_`.
+        variance: Four numbers that divide the offsets. Default: none.
+        image_shape: Shape of an image. Required if a format starts with `rel_`.
 
     Returns:
-        Differences of the centers as fractions of the anchor's size, and logarithms of the ratios
-        of the sizes, (N, 4) or (B, N, 4).
+        Offsets of shape (N, 4) or (B, N, 4): the differences between the centers as fractions of
+        the anchor's size, and the logarithms of the ratios of the sizes.
 
     Raises:
-        ValueError: If an argument is out of range, or `image_shape` is missing.
+        ValueError: If an argument has an invalid value, or `image_shape` is missing.
 
     Example:
         >>> anchor, box = np.array([[0.0, 0, 2, 2]]), np.array([[1.0, 0, 3, 2]])
@@ -351,19 +350,19 @@ def decode_deltas_to_boxes(
     encoded_format: str = "center_yxhw", variance: Sequence[float] | None = None,
     image_shape: Sequence[int] | None = None,
 ) -> Any:  # fmt: skip
-    """Return the boxes that lie at offsets from anchors: the inverse of `encode_box_to_deltas`.
+    """Decode offsets from anchors to boxes, the inverse of `encode_box_to_deltas`.
 
     Args:
-        anchors: Anchors (N, 4) or (B, N, 4), or a dictionary of them.
-        boxes_delta: Offsets (N, 4) or (B, N, 4), or a dictionary with the same keys.
+        anchors: Anchors of shape (N, 4) or (B, N, 4), or a dictionary of them.
+        boxes_delta: Offsets of shape (N, 4) or (B, N, 4), or a dictionary with the same keys.
         anchor_format: Format of the anchors.
         box_format: Format of the result.
         encoded_format: `"center_yxhw"` or `"center_xywh"`. Default: `"center_yxhw"`.
-        variance: Four numbers by which the offsets are multiplied. Default: none.
-        image_shape: Shape of an image, needed if a format has `rel_`.
+        variance: Four numbers that multiply the offsets. Default: none.
+        image_shape: Shape of an image. Required if a format starts with `rel_`.
 
     Raises:
-        ValueError: If an argument is out of range, or `image_shape` is missing.
+        ValueError: If an argument has an invalid value, or `image_shape` is missing.
 
     Example:
         >>> anchor, delta = np.array([[0.0, 0, 2, 2]]), np.array([[0.0, 0.5, 0, 0]])
@@ -395,8 +394,7 @@ def _boxes(owner: str, name: str, boxes: Any) -> Tensor:
     boxes = jnp.asarray(boxes)
     if not boxes.ndim or boxes.shape[-1] != 4:
         raise ValueError(
-            f"{owner}: the last axis of `{name}` must be 4, the numbers of a box, received shape"
-            f" {boxes.shape}."
+            f"{owner}: the last axis of `{name}` must have size 4, received shape {boxes.shape}."
         )
     return boxes.astype("float32")
 
@@ -418,8 +416,8 @@ def _variance(owner: str, variance: Any) -> Any:
     factors = np.ones(4, "float32") if variance is None else jnp.asarray(variance, "float32")
     if factors.shape[-1:] != (4,):
         raise ValueError(
-            f"{owner}: `variance` must be 4 numbers, received {variance!r}. Pass one for each"
-            " number of a box."
+            f"{owner}: `variance` must be 4 numbers, one per number of a box, received"
+            f" {variance!r}."
         )
     return factors
 
@@ -427,20 +425,20 @@ def _variance(owner: str, variance: Any) -> Any:
 def _size(owner: str, what: str, height: Any, width: Any) -> tuple[int, int]:
     if height is None or width is None:
         raise ValueError(
-            f"{owner}: boxes {what} need `height` and `width` of the image, received"
+            f"{owner}: boxes {what} need the image's `height` and `width`, received"
             f" height={height!r} and width={width!r}."
         )
     return height, width
 
 
 def _size_of(owner: str, image_shape: Any, *formats: str) -> tuple[Any, Any]:
-    """Return the height and width of `image_shape`, which formats with `rel_` need."""
+    """Return the height and width of `image_shape`, which is required for `rel_` formats."""
     if image_shape is None:
         relative = next((f for f in formats if str(f).lower().startswith("rel_")), None)
         if relative is not None:
             raise ValueError(
                 f"{owner}: boxes in {relative!r} need `image_shape`, received None. Pass the shape"
-                " of an image, such as (height, width, channels)."
+                " of an image, for example (height, width, channels)."
             )
         return 1, 1
     if len(image_shape) not in (2, 3):
@@ -456,7 +454,7 @@ def _size_of(owner: str, image_shape: Any, *formats: str) -> tuple[Any, Any]:
 def _two_corners(
     owner: str, boxes1: Any, boxes2: Any, bounding_box_format: str, image_shape: Any
 ) -> tuple[Tensor, Tensor]:
-    """Return two tensors of boxes as corners."""
+    """Convert two tensors of boxes to corners."""
     box_format = _format(owner, "bounding_box_format", bounding_box_format)
     size = _size_of(owner, image_shape, box_format)
     pair = (_boxes(owner, "boxes1", boxes1), _boxes(owner, "boxes2", boxes2))
@@ -468,7 +466,7 @@ def _area(corners: Tensor) -> Tensor:
 
 
 def _moved(owner: str, boxes: Any, bounding_box_format: str, move: Any) -> Tensor:
-    """Return boxes in pixels whose corners `move` changes, in the same format and dtype."""
+    """Apply `move` to the corners of boxes in pixels, and keep the format and dtype."""
     box_format = _format(owner, "bounding_box_format", bounding_box_format)
     if box_format.startswith("rel_"):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""A dictionary whose entries are attributes."""
+"""`Config`: a dictionary whose entries are also attributes."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ __all__ = ["Config"]
 
 
 class Config(MutableMapping):
-    """A dictionary of settings whose entries are attributes too, and that can be frozen.
+    """Dictionary of settings whose entries are also attributes, and which can be frozen.
 
     Args:
         **kwargs: The entries.
 
     Raises:
         ValueError: If an entry is set or deleted while the settings are frozen.
-        AttributeError: If an attribute is read that is no entry.
+        AttributeError: If an attribute is read that is not an entry.
 
     Example:
         >>> settings = Config(units=8)
@@ -32,11 +32,11 @@ class Config(MutableMapping):
 
     @property
     def frozen(self) -> bool:
-        """Whether entries can not be changed."""
+        """Whether changes raise an error."""
         return self._frozen
 
     def freeze(self) -> None:
-        """Refuse changes from now on."""
+        """Make later changes raise an error."""
         object.__setattr__(self, "_frozen", True)
 
     def unfreeze(self) -> None:
@@ -69,10 +69,10 @@ class Config(MutableMapping):
         return len(self._config)
 
     def __getattr__(self, name: str) -> Any:
-        # A copy or a pickle asks for attributes before the entries exist.
+        # Copying and unpickling read attributes before the entries exist.
         entries = self.__dict__.get("_config", {})
         if name not in entries:
-            raise AttributeError(f"Config: no entry {name!r}; there are {list(entries)}.")
+            raise AttributeError(f"Config: no entry {name!r}; the entries are {list(entries)}.")
         return entries[name]
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -80,7 +80,9 @@ class Config(MutableMapping):
 
     def __delattr__(self, name: str) -> None:
         if name not in self._config:
-            raise AttributeError(f"Config: no entry {name!r}; there are {list(self._config)}.")
+            raise AttributeError(
+                f"Config: no entry {name!r}; the entries are {list(self._config)}."
+            )
         del self[name]
 
     def __repr__(self) -> str:
@@ -89,5 +91,5 @@ class Config(MutableMapping):
     def _check_changes(self, key: str) -> None:
         if self._frozen:
             raise ValueError(
-                f"Config: {key!r} cannot change while frozen. Call `unfreeze()` first."
+                f"Config: {key!r} cannot be changed while frozen. Call `unfreeze()` first."
             )

@@ -1,4 +1,4 @@
-"""What the preprocessors of a `FeatureSpace` learn in `adapt`."""
+"""Adapts the preprocessors of a `FeatureSpace` to data."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ __all__ = ["Lesson", "batches_of", "teach"]
 
 
 class Lesson:
-    """What one preprocessor learns in `adapt`.
+    """Adaptation of one preprocessor to the values of a column.
 
     Args:
         layer: The preprocessor.
-        owner: The column, for errors.
+        owner: Description of the column, for error messages.
 
     Example:
         >>> from hornbeam.layers import StringLookup
@@ -39,7 +39,7 @@ class Lesson:
             layer.reset_state()
 
     def take(self, values: np.ndarray) -> None:
-        """Learn from a column of shape (B, 1) without missing values."""
+        """Learn from values of shape (B, 1), without missing values."""
         self._rows += len(values)
         if not len(values):
             return
@@ -56,10 +56,10 @@ class Lesson:
     def check(self) -> None:
         """Raise an error if the column had no values."""
         if not self._rows:
-            raise ValueError(f"{self._owner}: has no values to learn from.")
+            raise ValueError(f"{self._owner} has no values; expected at least one.")
 
     def end(self) -> None:
-        """Store what was learned."""
+        """Store the learned state in the preprocessor."""
         if self._streams:
             self._layer.finalize_state()
             self._layer.reset_state()
@@ -68,7 +68,7 @@ class Lesson:
 
 
 def teach(lessons: Mapping[str, Lesson], buffer: Sequence[Mapping[str, np.ndarray]]) -> None:
-    """Let each preprocessor learn from its columns of several batches.
+    """Let each preprocessor learn from its column in several batches.
 
     Example:
         >>> teach({}, [])
@@ -78,7 +78,7 @@ def teach(lessons: Mapping[str, Lesson], buffer: Sequence[Mapping[str, np.ndarra
 
 
 def batches_of(data: Any) -> Iterator[Any]:
-    """Yield the samples, batches or data frames of what `adapt` takes.
+    """Yield the samples, batches or data frames of the data passed to `adapt`.
 
     Example:
         >>> list(batches_of([({"a": 1}, 0)]))
@@ -97,8 +97,8 @@ def batches_of(data: Any) -> Iterator[Any]:
         return
     if not is_iterable_of_batches(data) and not isinstance(data, (list, tuple)):
         raise ValueError(
-            "FeatureSpace.adapt: `dataset` must be a dictionary of columns, a data frame or an"
-            f" iterable of such, received {errors.describe(data)}."
+            "FeatureSpace.adapt: `dataset` must be a dictionary of columns, a data frame, or an"
+            f" iterable of either, received {errors.describe(data)}."
         )
     for element in data:
         yield element[0] if isinstance(element, (list, tuple)) else element

@@ -1,4 +1,4 @@
-"""Proposals of features for the columns of a data frame, and the table that shows features."""
+"""Proposes features for the columns of a data frame, and prints the features of a space."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def propose(
 
     Args:
         df: A data frame or a dictionary of columns.
-        target: Names of the columns that are no inputs.
-        max_categories: Largest number of different texts, or integers, that are categories.
+        target: Names of the columns that are not inputs.
+        max_categories: Maximum number of distinct strings or integers to use as categories.
 
     Raises:
-        ValueError: If `df` is neither, `target` is no column, or no column can be a feature.
+        ValueError: If `df` is neither, `target` is not a column, or no column can be a feature.
 
     Example:
         >>> propose({"size": [1.5, 2.5], "y": [0, 1]}, "y", 50)[0]
@@ -69,12 +69,12 @@ def _values(values: Any) -> list[Any]:
         values = values.to_numpy()
     array = values if isinstance(values, np.ndarray) else np.array(list(values), object)
     if array.dtype.kind in "mM":
-        return list(array)  # integers otherwise
+        return list(array)  # `tolist` would return integers
     return array.tolist()
 
 
 def _proposal(values: Sequence[Any], max_categories: int) -> tuple[str, str]:
-    """Return the kind of feature for the values of a column, and a note."""
+    """Return the kind of feature for a column, and a note about the column."""
     present = [value for value in values if not is_missing(value)]
     lacks = len(values) - len(present)
     gaps = f", {lacks} missing" if lacks else ""
@@ -104,7 +104,7 @@ def _proposal(values: Sequence[Any], max_categories: int) -> tuple[str, str]:
 def _number(
     present: Sequence[Any], different: int, lacks: int, gaps: str, max_categories: int
 ) -> tuple[str, str]:
-    # A data frame stores integers as floats if some are missing.
+    # pandas stores integers as floats if some are missing.
     floats = all(isinstance(value, (float, np.floating)) for value in present)
     integers = all(float(value).is_integer() for value in present) and (not floats or lacks > 0)
     if integers:
@@ -123,11 +123,11 @@ _MISSING = {
 
 
 def table(space: FeatureSpace, notes: Mapping[str, str]) -> str:
-    """Return a table of the features of a space.
+    """Format the features of a space as a table.
 
     Args:
         space: The space.
-        notes: What is known about columns; those without a feature are listed as left out.
+        notes: Notes by column. Columns without a feature are listed as left out.
 
     Example:
         >>> from hornbeam.utils import FeatureSpace
@@ -162,6 +162,6 @@ def table(space: FeatureSpace, notes: Mapping[str, str]) -> str:
 
 
 def _output(space: FeatureSpace, name: str, mode: str) -> str:
-    """Return the output of a feature or a cross, with its size once it is known."""
+    """Return the output mode of a feature or a cross, with the output's size once it is known."""
     encoder = space.one_hot_encoders.get(name)
     return mode if encoder is None else f"{mode}, {encoder.num_tokens}"

@@ -1,4 +1,4 @@
-"""`FeatureSpace`: the columns of tables, encoded as numbers for a model."""
+"""`FeatureSpace`: encodes the columns of a table as numbers for a model."""
 
 from __future__ import annotations
 
@@ -30,41 +30,41 @@ from hornbeam.utils.features import Cross, Feature, FeatureMakers, TFDConcat, ch
 
 __all__ = ["FeatureSpace"]
 
-_ROWS = 4096  # rows that `adapt` reads before it updates what it learns
+_ROWS = 4096  # rows that `adapt` collects before it updates the preprocessors
 
 
 class FeatureSpace(FeatureMakers, Layer):
-    """Encodes the columns of a table as numbers for a model.
+    """Layer that encodes the columns of a table as numbers for a model, as in Keras.
 
-    Each feature says how one column is encoded. `adapt` learns vocabularies, means and boundaries
-    of bins from data. Then the space encodes single samples and batches, or its symbolic inputs and
-    encoded features are the start of a model that takes the columns as they are.
+    Each feature defines how one column is encoded. `adapt` learns vocabularies, means and bin
+    boundaries from data. Afterwards, the space encodes single samples and batches. Its symbolic
+    inputs and encoded features can also be the first part of a model that takes raw columns.
 
-    Missing values (`None`, NaN, `pandas.NA`): `adapt` leaves them out. A missing text is then read
-    as the empty text and a missing integer as -1, so a categorical feature counts both as unknown.
-    A missing number of `float_normalized` counts as the mean. The other features of floats refuse
-    missing numbers.
+    `adapt` ignores missing values (`None`, NaN, `pandas.NA`). When the space encodes data, missing
+    text is read as the empty string and a missing integer as -1, so categorical features treat both
+    as unknown. `float_normalized` replaces missing numbers with the mean. The other float features
+    raise an error for missing numbers.
 
     Args:
-        features: Features by the names of columns. A feature is a result of the methods below, such
-            as `FeatureSpace.float_normalized()`, or the name of the method, such as
-            `"float_normalized"`.
-        output_mode: `"concat"` (one vector, the features and then the crosses, each in the order of
-            their names) or `"dict"` (by name). Default: `"concat"`.
-        crosses: Crosses of features: results of `FeatureSpace.cross`, or tuples of names. Default:
-            none.
-        crossing_dim: Number of bins of a cross that is given as a tuple. Default: 32.
+        features: Dictionary from column names to features. A feature is the result of one of the
+            methods below, for example `FeatureSpace.float_normalized()`, or the method's name, for
+            example `"float_normalized"`.
+        output_mode: `"concat"` (one vector of the features and then the crosses, each sorted by
+            name) or `"dict"` (a dictionary by name). Default: `"concat"`.
+        crosses: Crosses of features, as results of `FeatureSpace.cross` or tuples of feature names.
+            Default: none.
+        crossing_dim: Number of bins of crosses given as tuples. Default: 32.
         hashing_dim: Number of bins of features given as `"string_hashed"` or `"integer_hashed"`.
             Default: 32.
         num_discretization_bins: Number of bins of features given as `"float_discretized"`. Default:
             32.
-        name: Name. Default: `"feature_space"`, numbered.
+        name: Name of the layer. Default: `"feature_space"`, numbered.
 
-    Input: a dictionary of columns by name, a data frame, or a single sample; columns without a
-    feature are left out. Output: (B, C) float32, or a dictionary of arrays. As in Keras.
+    Input: a dictionary of columns by name, a data frame, or a single sample. Columns without a
+    feature are ignored. Output: shape (B, C) float32, or a dictionary of arrays.
 
     Raises:
-        ValueError: If an argument is wrong.
+        ValueError: If an argument has an invalid value.
 
     Example:
         >>> space = FeatureSpace({"age": "float_normalized", "city": "string_categorical"})
@@ -84,7 +84,7 @@ class FeatureSpace(FeatureMakers, Layer):
         super().__init__(name=name)
         if not isinstance(features, Mapping) or not features:
             raise ValueError(
-                "FeatureSpace: `features` must be a dictionary of features by the names of columns,"
+                "FeatureSpace: `features` must be a dictionary from column names to features,"
                 f" received {features!r:.80}."
             )
         self.output_mode = check_mode("FeatureSpace", output_mode, ("concat", "dict"))
@@ -106,20 +106,21 @@ class FeatureSpace(FeatureMakers, Layer):
     ) -> FeatureSpace:  # fmt: skip
         """Propose a feature for each column of a data frame.
 
-        Numbers and points of time are normalized. Texts, and integers with few different values,
-        are categories; texts with more than `max_categories` different values are hashed. True and
-        false are 1 and 0. Columns without two different values, and columns of other types, are
-        left out. `print(space)` shows the proposal and its reasons. Change it before `adapt`:
-        `space.features["age"] = "float_discretized"`, `del space.features["id"]`.
+        Numbers, dates and times are normalized. Text, and integers with few distinct values, become
+        categories. Text with more than `max_categories` distinct values is hashed. Booleans become
+        1 and 0. Columns with fewer than two distinct values, and columns of other types, are left
+        out. `print(space)` shows the proposal and its reasons. To change it, edit `features` before
+        `adapt`, for example `space.features["age"] = "float_discretized"` or
+        `del space.features["id"]`.
 
         Args:
-            df: A data frame of pandas or polars, or a dictionary of columns.
-            target: Names of the columns that are no inputs. Default: none.
-            max_categories: Largest number of different texts, or integers, that are categories.
-            **kwargs: Further arguments of `FeatureSpace`, such as `crosses` and `output_mode`.
+            df: A pandas or polars data frame, or a dictionary of columns.
+            target: Names of the columns that are not inputs. Default: none.
+            max_categories: Maximum number of distinct strings or integers to use as categories.
+            **kwargs: Further arguments of `FeatureSpace`, for example `crosses` or `output_mode`.
 
         Raises:
-            ValueError: If `target` is no column, or no column can be a feature.
+            ValueError: If `target` is not a column, or no column can be a feature.
 
         Example:
             >>> people = {"age": [20.5, 40.0, 60.0], "city": ["Oslo", "Lima", "Oslo"]}
@@ -133,7 +134,7 @@ class FeatureSpace(FeatureMakers, Layer):
         return space
 
     def _as_feature(self, name: str, feature: Any) -> Feature:
-        """Return a feature that may be given by its name or its configuration."""
+        """Convert a feature, its name or its configuration to a `Feature`."""
         if isinstance(feature, Mapping):
             feature = configuration.deserialize(feature)
         if isinstance(feature, Feature):
@@ -152,8 +153,8 @@ class FeatureSpace(FeatureMakers, Layer):
             return cross
         if not isinstance(cross, (list, tuple)):
             raise ValueError(
-                "FeatureSpace: `crosses` must hold results of `FeatureSpace.cross`, or tuples of"
-                f" names, received {cross!r:.80}."
+                "FeatureSpace: `crosses` must hold results of `FeatureSpace.cross` or tuples of"
+                f" feature names, received {cross!r:.80}."
             )
         return Cross(cross, self.crossing_dim)
 
@@ -164,17 +165,17 @@ class FeatureSpace(FeatureMakers, Layer):
 
     @property
     def crosses_by_name(self) -> dict[str, Cross]:
-        """The crosses by their names."""
+        """The crosses by name."""
         return {cross.name: cross for cross in self._given_crosses}
 
     def _start(self) -> None:
-        """Make the parts that the features need; nothing is learned yet."""
+        """Make the inputs and layers of the features. Nothing is learned yet."""
         for cross in self._given_crosses:
             unknown = [name for name in cross.feature_names if name not in self.features]
             if unknown:
                 raise ValueError(
-                    f"{self._label()}: the cross {cross.feature_names} names"
-                    f" {errors.listed(unknown)}, but there is no such feature."
+                    f"{self._label()}: the features of cross {cross.feature_names} must be in"
+                    f" `features`, received the unknown names {errors.listed(unknown)}."
                 )
         self.inputs = {
             name: Input((1,), dtype=feature.dtype, name=name.replace("/", "_"))
@@ -195,14 +196,14 @@ class FeatureSpace(FeatureMakers, Layer):
         self._graph: Graph | None = None
 
     def changed(self) -> None:
-        """Make the parts anew after a feature was set or removed.
+        """Make the inputs and layers again after a feature was set or removed.
 
         Raises:
-            ValueError: If the space has learned from data.
+            ValueError: If the space has already been adapted.
         """
         if self.built and self._learners():
             raise ValueError(
-                f"{self._label()}: the features cannot change after `adapt`. Make a new"
+                f"{self._label()}: the features cannot be changed after `adapt`. Make a new"
                 " `FeatureSpace`."
             )
         self._start()
@@ -219,15 +220,15 @@ class FeatureSpace(FeatureMakers, Layer):
         }
 
     def adapt(self, dataset: Data) -> None:
-        """Learn vocabularies, means and boundaries of bins. A later call replaces them.
+        """Learn vocabularies, means and bin boundaries. A later call replaces them.
 
         Args:
-            dataset: A dictionary of columns; a data frame; a `Dataset`, `PyDataset`, generator or
-                other iterable of samples, batches or data frames. If an element is a tuple, its
-                first item is used. Missing values are left out.
+            dataset: A dictionary of columns, a data frame, or a `Dataset`, `PyDataset`, generator
+                or other iterable of samples, batches or data frames. If an element is a tuple, its
+                first item is used. Missing values are ignored.
 
         Raises:
-            ValueError: If a column is missing, has no values or values of another type.
+            ValueError: If a column is missing, has no values, or has values of a wrong type.
         """
         learners = self._learners()
         lessons = {name: Lesson(layer, self._owner(name)) for name, layer in learners.items()}
@@ -260,7 +261,7 @@ class FeatureSpace(FeatureMakers, Layer):
         Args:
             data: A dictionary or a data frame.
             names: Names of the columns.
-            fill: Whether missing values are filled instead of left out.
+            fill: Whether to fill missing values instead of dropping them.
         """
         found: dict[str, np.ndarray] = {}
         shapes: dict[str, tuple[int, ...]] = {}
@@ -285,12 +286,12 @@ class FeatureSpace(FeatureMakers, Layer):
         return found, all(shape == () for shape in shapes.values())
 
     def _check_missing(self, name: str, missing: np.ndarray) -> None:
-        """Raise an error for missing numbers that would make the outputs NaN."""
+        """Raise an error if missing numbers would make the outputs NaN."""
         feature = self.features[name]
         if feature.kind.startswith("float") and feature.kind != "float_normalized":
             raise ValueError(
                 f"{self._owner(name)}: the value in row {int(missing.argmax())} is missing. Fill"
-                " missing numbers, or use `float_normalized`, which takes them for the mean."
+                " missing numbers, or use `float_normalized`, which replaces them with the mean."
             )
 
     # --- encoding -----------------------------------------------------------------------------
@@ -299,21 +300,21 @@ class FeatureSpace(FeatureMakers, Layer):
         """Encode a single sample or a batch.
 
         Args:
-            data: A dictionary of columns, or of single values; a data frame; or a dictionary of
+            data: A dictionary of columns or of single values, a data frame, or a dictionary of
                 symbolic tensors.
 
         Returns:
-            A vector, or a dictionary by feature; with a batch axis unless `data` is a single
-            sample.
+            A vector, or a dictionary by feature. The arrays have a batch axis unless `data` is a
+            single sample.
 
         Raises:
-            ValueError: If the space is not adapted, a column is missing, or its values have another
+            ValueError: If the space is not adapted, a column is missing, or its values have a wrong
                 type.
         """
         return self.call(data)
 
     def call(self, data: Any) -> Any:
-        """Encode a single sample or a batch; see `__call__`."""
+        """Encode a single sample or a batch, as `__call__` does."""
         if hasattr(data, "to_dict") and not is_frame(data):  # a row of a pandas data frame
             data = data.to_dict()
         if not isinstance(data, Mapping) and not is_frame(data):
@@ -336,7 +337,7 @@ class FeatureSpace(FeatureMakers, Layer):
         return dict(zip(encoded, outputs, strict=True)) if self._is_dict else outputs[0]
 
     def get_inputs(self) -> dict[str, KerasTensor]:
-        """Return the symbolic inputs by the names of the columns: the inputs of a model.
+        """Return the symbolic inputs by column name, for use as the inputs of a model.
 
         Raises:
             ValueError: If the space is not adapted.
@@ -345,7 +346,7 @@ class FeatureSpace(FeatureMakers, Layer):
         return dict(self.inputs)
 
     def get_encoded_features(self) -> Any:
-        """Return the symbolic encoding of `get_inputs()`.
+        """Return the symbolic encoding of the tensors of `get_inputs`.
 
         Raises:
             ValueError: If the space is not adapted.
@@ -357,10 +358,10 @@ class FeatureSpace(FeatureMakers, Layer):
         return self.output_mode == "dict"
 
     def _encoded(self) -> Any:
-        """Return the encoding of the inputs; make it in the first call."""
+        """Return the symbolic encoding of the inputs. The first call makes it."""
         if self._graph is None:
             if not self.built:
-                raise ValueError(f"{self._label()}: call `adapt` before you use it.")
+                raise ValueError(f"{self._label()} is not adapted. Call `adapt` first.")
             found = self._encode(self.inputs)
             self.encoded_features = found
             outputs = list(found.values()) if self._is_dict else [found]
@@ -368,7 +369,7 @@ class FeatureSpace(FeatureMakers, Layer):
         return self.encoded_features
 
     def _encode(self, inputs: Mapping[str, KerasTensor]) -> Any:
-        """Return the encoding of symbolic columns, and keep the layers that it needs."""
+        """Encode symbolic columns, and keep the one-hot encoders."""
         processed = {name: f.preprocessor(inputs[name]) for name, f in self.features.items()}
         crossed: dict[str, Any] = {}
         for cross in self._given_crosses:
@@ -376,7 +377,7 @@ class FeatureSpace(FeatureMakers, Layer):
                 if is_float(processed[name].dtype):
                     raise ValueError(
                         f"{self._label()}: the cross {cross.name!r} needs categories or bins, but"
-                        f" the feature {name!r} ({self.features[name].kind}) gives floats. Use"
+                        f" the feature {name!r} ({self.features[name].kind}) returns floats. Use"
                         " `float_discretized`."
                     )
             crossed[cross.name] = self.crossers[cross.name](
@@ -395,20 +396,20 @@ class FeatureSpace(FeatureMakers, Layer):
         return encoded if self._is_dict else self._joined(encoded)
 
     def _form(self, name: str, x: Any, feature: Feature, encoders: dict[str, Any]) -> Any:
-        """Return a preprocessed column in the form of the feature's `output_mode`."""
+        """Convert a preprocessed column to the feature's `output_mode`."""
         if feature.output_mode != "one_hot":
             # Missing numbers arrive as NaN. The mean is 0.
             return ops.nan_to_num(x) if feature.kind == "float_normalized" else x
         if not str(x.dtype).startswith(("int", "uint")):
             raise ValueError(
-                f"{self._label()}: the feature {name!r} has `output_mode='one_hot'`, so its"
-                f" preprocessor must return integers; it returns {x.dtype}."
+                f"{self._label()}: the preprocessor of feature {name!r} must return integers for"
+                f" `output_mode='one_hot'`, but it returns {x.dtype}."
             )
         size = _number_of_categories(feature.preprocessor)
         if size is None:
             raise ValueError(
-                f"{self._label()}: the feature {name!r} has `output_mode='one_hot'`, but how many"
-                " integers its preprocessor may return is not known. Use `output_mode='int'`."
+                f"{self._label()}: the feature {name!r} has `output_mode='one_hot'`, but the number"
+                " of integers that its preprocessor returns is unknown. Use `output_mode='int'`."
             )
         encoders[name] = CategoryEncoding(size, output_mode="multi_hot")
         return encoders[name](x)
@@ -417,9 +418,9 @@ class FeatureSpace(FeatureMakers, Layer):
         for name, x in encoded.items():
             if not is_float(x.dtype):
                 raise ValueError(
-                    f"{self._label()}: the features cannot be concatenated, because {name!r} gives"
-                    f" integers ({x.dtype}). Use `output_mode='one_hot'` for it, or"
-                    " `output_mode='dict'` for the space."
+                    f"{self._label()}: the features cannot be concatenated, because {name!r}"
+                    f" returns integers ({x.dtype}). Use `output_mode='one_hot'` for the feature,"
+                    " or `output_mode='dict'` for the space."
                 )
         self.concat = TFDConcat(axis=-1)
         return self.concat(list(encoded.values()))
@@ -442,30 +443,30 @@ class FeatureSpace(FeatureMakers, Layer):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> FeatureSpace:
-        """Make a space from the result of `get_config`; it has to be adapted."""
+        """Make a space from the result of `get_config`. It is not adapted."""
         return cls(**config)
 
     def get_build_config(self) -> dict[str, Any]:
-        """Return how each preprocessor is built, by feature."""
+        """Return the build configuration of each preprocessor, by feature."""
         return {
             name: getattr(layer, "get_build_config", dict)() or {}
             for name, layer in self.preprocessors.items()
         }
 
     def build_from_config(self, config: dict[str, Any]) -> None:
-        """Build the preprocessors. What they learned is read from the file afterwards."""
+        """Build the preprocessors. Their learned state is loaded from the file afterwards."""
         for name, build in config.items():
             if build and name in self.preprocessors:
                 self.preprocessors[name].build_from_config(build)
         self.built = True
 
     def save(self, filepath: FilePath) -> None:
-        """Save the space with what it learned; `hornbeam.models.load_model` reads the file.
+        """Save the space with its learned state. `hornbeam.models.load_model` loads the file.
 
         Args:
             filepath: Path that ends in `.keras`.
         """
-        saving.save_model(self, filepath)  # type: ignore[arg-type]  # it needs only a layer
+        saving.save_model(self, filepath)  # type: ignore[arg-type]  # any layer works
 
 
 _KINDS = (
@@ -475,13 +476,13 @@ _KINDS = (
 
 
 class _Features(dict[str, Feature]):
-    """The features of a space, which may be set and removed before `adapt`."""
+    """Features of a space, which can be set and removed before `adapt`."""
 
     def __init__(self, space: FeatureSpace):
         super().__init__()
         self._space = space
 
-    def __reduce__(self) -> Any:  # copies and pickles: items are set when the space is not ready
+    def __reduce__(self) -> Any:  # by default, items are set before the space is restored
         return _features, (self._space, dict(self))
 
     def __setitem__(self, name: str, feature: Any) -> None:
@@ -504,14 +505,14 @@ class _Features(dict[str, Feature]):
 
 
 def _features(space: FeatureSpace, items: Mapping[str, Feature]) -> _Features:
-    """Return the features of a space from a copy."""
+    """Make the features of a copied or unpickled space."""
     features = _Features(space)
     dict.update(features, items)
     return features
 
 
 def _number_of_categories(layer: Any) -> int | None:
-    """Return how many integers a preprocessor may return, or `None` if it is not known."""
+    """Return the number of integers that a preprocessor may return, or `None` if it is unknown."""
     if isinstance(layer, IndexLookup):
         return layer.vocabulary_size()
     if isinstance(layer, Discretization):

@@ -1,4 +1,4 @@
-"""The parts of a `FeatureSpace`: features, crosses, and its own two layers."""
+"""Features, crosses and layers of a `FeatureSpace`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MODES = ("int", "one_hot", "float")
 
 
 def check_mode(owner: str, mode: Any, modes: Sequence[str]) -> str:
-    """Return an `output_mode`, or raise an error if it is not one of `modes`."""
+    """Return `mode`, or raise an error if it is not one of `modes`."""
     if mode not in modes:
         raise ValueError(
             f"{owner}: `output_mode` must be one of {errors.listed(modes)}, received {mode!r}."
@@ -36,7 +36,7 @@ def check_mode(owner: str, mode: Any, modes: Sequence[str]) -> str:
 
 
 class TFDIdentity(Identity):
-    """The preprocessor of `FeatureSpace.float`; Keras's files name it so.
+    """Preprocessor of `FeatureSpace.float`, named as in Keras's files.
 
     Example:
         >>> TFDIdentity(name="same").name
@@ -45,7 +45,7 @@ class TFDIdentity(Identity):
 
 
 class TFDConcat(Concatenate):
-    """Concatenates the encoded features of a `FeatureSpace`; Keras's files name it so.
+    """Layer that concatenates the encoded features of a `FeatureSpace`, named as in Keras's files.
 
     Args:
         axis: Axis to concatenate along.
@@ -57,16 +57,16 @@ class TFDConcat(Concatenate):
 
 
 class Feature:
-    """A column and its encoding. The methods of `FeatureSpace` make features.
+    """Encoding of a column. The methods of `FeatureSpace` make features.
 
     Args:
         dtype: Dtype of the column: `"float32"`, `"int32"` or `"string"`.
-        preprocessor: Layer or function that encodes the column, of shape (B, 1).
-        output_mode: `"one_hot"` if the preprocessor returns integers to be encoded; `"int"` or
-            `"float"` if its result is used as it is.
+        preprocessor: Layer or function that encodes a column of shape (B, 1).
+        output_mode: `"one_hot"` to encode the integers that the preprocessor returns as one-hot
+            vectors. `"int"` or `"float"` to use its result unchanged.
 
     Raises:
-        ValueError: If `output_mode` has another value, or `preprocessor` cannot be called.
+        ValueError: If `output_mode` is not supported, or `preprocessor` is not callable.
 
     Example:
         >>> from hornbeam.layers import Rescaling
@@ -88,7 +88,7 @@ class Feature:
 
     @property
     def kind(self) -> str:
-        """Name of the method of `FeatureSpace` that makes such a feature."""
+        """The name of the `FeatureSpace` method that makes this kind of feature."""
         if type(self.preprocessor) is Hashing:
             return "string_hashed" if self.dtype == "string" else "integer_hashed"
         return _KINDS.get(type(self.preprocessor), "feature")
@@ -118,15 +118,15 @@ _KINDS: dict[type, str] = {
 
 
 class Cross:
-    """A cross of features: each combination of their values gets a bin by its hash.
+    """Cross of features, which hashes each combination of their values to a bin.
 
     Args:
-        feature_names: Names of at least two features that are texts, integers or bins.
+        feature_names: Names of at least two features of strings, integers or bins.
         crossing_dim: Number of bins.
         output_mode: `"one_hot"` or `"int"`. Default: `"one_hot"`.
 
     Raises:
-        ValueError: If an argument is wrong.
+        ValueError: If an argument has an invalid value.
 
     Example:
         >>> Cross(("city", "month"), crossing_dim=32).name
@@ -151,7 +151,7 @@ class Cross:
 
     @property
     def name(self) -> str:
-        """Names of the features, joined by `_X_`."""
+        """The names of the features, joined with `_X_`."""
         return "_X_".join(self.feature_names)
 
     def get_config(self) -> dict[str, Any]:
@@ -175,10 +175,10 @@ class FeatureMakers:
     def cross(
         cls, feature_names: Sequence[str], crossing_dim: int, output_mode: str = "one_hot"
     ) -> Cross:
-        """Return a cross of features: each combination of their values gets a bin by its hash.
+        """Return a cross of features, which hashes each combination of their values to a bin.
 
         Args:
-            feature_names: Names of at least two features that are texts, integers or bins.
+            feature_names: Names of at least two features of strings, integers or bins.
             crossing_dim: Number of bins.
             output_mode: `"one_hot"` or `"int"`. Default: `"one_hot"`.
         """
@@ -186,23 +186,23 @@ class FeatureMakers:
 
     @classmethod
     def feature(cls, dtype: str, preprocessor: Any, output_mode: str) -> Feature:
-        """Return a feature with a preprocessing layer, or a function, of yours.
+        """Return a feature with a custom preprocessing layer or function.
 
         Args:
             dtype: Dtype of the column: `"float32"`, `"int32"` or `"string"`.
-            preprocessor: Layer or function that encodes the column, of shape (B, 1). `adapt` adapts
-                a layer that has `adapt` and something to learn.
-            output_mode: `"one_hot"` if the preprocessor returns integers to be encoded; `"int"` or
-                `"float"` if its result is used as it is.
+            preprocessor: Layer or function that encodes a column of shape (B, 1). If it is a layer
+                that can be adapted, `adapt` of the space adapts it.
+            output_mode: `"one_hot"` to encode the integers that the preprocessor returns as one-hot
+                vectors. `"int"` or `"float"` to use its result unchanged.
         """
         return Feature(dtype, preprocessor, output_mode)
 
     @classmethod
     def float(cls, name: str | None = None) -> Feature:
-        """Return a feature of numbers that are used as they are.
+        """Return a feature for numbers that stay unchanged.
 
         Args:
-            name: Name of the preprocessor, without its ending. Default: `"float"`, numbered.
+            name: Name of the preprocessor, without its suffix. Default: `"float"`, numbered.
         """
         return Feature("float32", TFDIdentity(name=_layer_name(name, "float")), "float")
 
@@ -210,21 +210,21 @@ class FeatureMakers:
     def float_rescaled(
         cls, scale: Any = 1.0, offset: Any = 0.0, name: str | None = None
     ) -> Feature:
-        """Return a feature of numbers that become `x * scale + offset`.
+        """Return a feature for numbers, which become `x * scale + offset`.
 
         Args:
             scale, offset: Numbers. Default: 1 and 0.
-            name: Name of the preprocessor, without its ending.
+            name: Name of the preprocessor, without its suffix.
         """
         layer = Rescaling(scale, offset, name=_layer_name(name, "float_rescaled"))
         return Feature("float32", layer, "float")
 
     @classmethod
     def float_normalized(cls, name: str | None = None) -> Feature:
-        """Return a feature of numbers that are normalized to mean 0 and variance 1.
+        """Return a feature for numbers, which are normalized to mean 0 and variance 1.
 
         Args:
-            name: Name of the preprocessor, without its ending.
+            name: Name of the preprocessor, without its suffix.
         """
         layer = Normalization(axis=-1, name=_layer_name(name, "float_normalized"))
         return Feature("float32", layer, "float")
@@ -234,13 +234,13 @@ class FeatureMakers:
         cls, num_bins: int | None, bin_boundaries: Sequence[Any] | None = None,
         output_mode: str = "one_hot", name: str | None = None,
     ) -> Feature:  # fmt: skip
-        """Return a feature of numbers that are sorted into bins.
+        """Return a feature for numbers, which are assigned to bins by their size.
 
         Args:
-            num_bins: Number of bins; `adapt` chooses the boundaries.
-            bin_boundaries: The boundaries in ascending order; then `num_bins` may be `None`.
+            num_bins: Number of bins. `adapt` chooses the boundaries.
+            bin_boundaries: The boundaries in ascending order. If given, `num_bins` may be `None`.
             output_mode: `"one_hot"` or `"int"`. Default: `"one_hot"`.
-            name: Name of the preprocessor, without its ending.
+            name: Name of the preprocessor, without its suffix.
         """
         if bin_boundaries is not None and num_bins == len(bin_boundaries) + 1:
             num_bins = None
@@ -254,13 +254,13 @@ class FeatureMakers:
         cls, max_tokens: int | None = None, num_oov_indices: int = 1,
         output_mode: str = "one_hot", name: str | None = None,
     ) -> Feature:  # fmt: skip
-        """Return a feature of integers that are categories, which `adapt` learns.
+        """Return a feature for integers that are categories. `adapt` learns the categories.
 
         Args:
-            max_tokens: Largest number of categories, unknown ones included. Default: no limit.
+            max_tokens: Maximum number of categories, including unknown ones. Default: no limit.
             num_oov_indices: Number of categories for unknown integers. Default: 1.
             output_mode: `"one_hot"` or `"int"`. Default: `"one_hot"`.
-            name: Name of the preprocessor, without its ending.
+            name: Name of the preprocessor, without its suffix.
         """
         layer = IntegerLookup(
             max_tokens, num_oov_indices, name=_layer_name(name, "integer_categorical")
@@ -272,10 +272,10 @@ class FeatureMakers:
         cls, max_tokens: int | None = None, num_oov_indices: int = 1,
         output_mode: str = "one_hot", name: str | None = None,
     ) -> Feature:  # fmt: skip
-        """Return a feature of texts that are categories, which `adapt` learns.
+        """Return a feature for strings that are categories. `adapt` learns the categories.
 
         Args:
-            max_tokens, num_oov_indices, output_mode, name: As for `integer_categorical`.
+            max_tokens, num_oov_indices, output_mode, name: As in `integer_categorical`.
         """
         layer = StringLookup(
             max_tokens, num_oov_indices, name=_layer_name(name, "string_categorical")
@@ -286,12 +286,12 @@ class FeatureMakers:
     def string_hashed(
         cls, num_bins: int, output_mode: str = "one_hot", name: str | None = None
     ) -> Feature:
-        """Return a feature of texts that are assigned to bins by their hashes.
+        """Return a feature for strings, which are assigned to bins by their hash.
 
         Args:
             num_bins: Number of bins.
             output_mode: `"one_hot"` or `"int"`. Default: `"one_hot"`.
-            name: Name of the preprocessor, without its ending.
+            name: Name of the preprocessor, without its suffix.
         """
         layer = Hashing(num_bins, name=_layer_name(name, "string_hashed"))
         return Feature("string", layer, output_mode)
@@ -300,17 +300,17 @@ class FeatureMakers:
     def integer_hashed(
         cls, num_bins: int, output_mode: str = "one_hot", name: str | None = None
     ) -> Feature:
-        """Return a feature of integers that are assigned to bins by their hashes.
+        """Return a feature for integers, which are assigned to bins by their hash.
 
         Args:
-            num_bins, output_mode, name: As for `string_hashed`.
+            num_bins, output_mode, name: As in `string_hashed`.
         """
         layer = Hashing(num_bins, name=_layer_name(name, "integer_hashed"))
         return Feature("int32", layer, output_mode)
 
 
 def _layer_name(name: str | None, kind: str) -> str:
-    """Return the name of a preprocessor as Keras gives it."""
+    """Return the name of a preprocessor, as in Keras."""
     return f"{name.replace('/', '_') if name else auto_name(kind)}_preprocessor"
 
 

@@ -1,4 +1,4 @@
-"""Models as estimators of scikit-learn, which is imported when one of these names is first used."""
+"""scikit-learn estimators that train models. scikit-learn is imported on first use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Estimators of scikit-learn that train a model."""
+"""scikit-learn estimators that train a model."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from hornbeam.models import Model, clone_model
 
 __all__ = ["SKLearnClassifier", "SKLearnRegressor", "SKLearnTransformer"]
 
-# Prefixes of the names under which a search sets one entry of a dictionary of arguments.
+# Parameter prefixes, as in `model__units`, that set one entry of a dictionary of arguments.
 _ROUTES = {"model__": "model_kwargs", "fit__": "fit_kwargs"}
 
 
 class _ModelEstimator(BaseEstimator):
-    """Base of the estimators: makes the model, trains it, and asks it for outputs."""
+    """Base class of the estimators: makes the model, trains it and computes its outputs."""
 
     model_: Model
     history_: Any
     classes_: Any
 
-    # The arguments are listed here, because scikit-learn reads them from the signature.
+    # scikit-learn reads the names of the arguments from this signature.
     def __init__(
         self,
         model: Model | Callable[..., Model],
@@ -63,12 +63,12 @@ class _ModelEstimator(BaseEstimator):
     def set_params(self, **params: Any) -> _ModelEstimator:
         """Set arguments of the constructor.
 
-        `model__NAME` sets one entry of `model_kwargs`, and `fit__NAME` one of `fit_kwargs`. So a
-        search can try values of both.
+        `model__NAME` sets one entry of `model_kwargs`, and `fit__NAME` sets one entry of
+        `fit_kwargs`, so hyperparameter searches can vary the entries of both.
 
         Raises:
-            ValueError: If a name is unknown, or `model__NAME` is given and `model` is a Model,
-                which takes no arguments.
+            ValueError: If a name is unknown, or `model__NAME` is given but `model` is a Model
+                instead of a function.
         """
         entries: dict[str, dict[str, Any]] = {route: {} for route in _ROUTES.values()}
         for name in list(params):
@@ -79,9 +79,9 @@ class _ModelEstimator(BaseEstimator):
         if entries["model_kwargs"] and isinstance(self.model, Model):
             name = next(iter(entries["model_kwargs"]))
             raise ValueError(
-                f"{type(self).__name__}: `model__{name}` is an argument of the function `model`,"
-                " but `model` is a Model. Pass a function of `X`, `y` and the arguments that"
-                " returns a compiled model."
+                f"{type(self).__name__}: `model__{name}` needs `model` to be a function, but"
+                " `model` is a Model. Pass a function of `X`, `y` and the arguments that returns a"
+                " compiled model."
             )
         for route, given in entries.items():
             if given:
@@ -94,12 +94,12 @@ class _ModelEstimator(BaseEstimator):
         """Train a model.
 
         Args:
-            X: Inputs (n, ...).
-            y: Targets (n,), or (n, outputs).
+            X: Inputs of shape (n, ...).
+            y: Targets of shape (n,) or (n, outputs).
             **kwargs: Arguments of `Model.fit`. They take precedence over `fit_kwargs`.
 
         Returns:
-            The estimator. `model_` is the trained model, and `history_` what its `fit` returned.
+            The estimator. `model_` is the trained model, and `history_` is its `History`.
         """
         X, y = self._checked_data(X, y)
         y = self._learned_targets(y)
@@ -115,7 +115,7 @@ class _ModelEstimator(BaseEstimator):
         return self
 
     def _made_model(self, X: Any, y: Any) -> Model:
-        """Return a compiled model for data."""
+        """Return the compiled model to train on `X` and `y`."""
         owner = type(self).__name__
         if isinstance(self.model, Model):
             model = self.model
@@ -126,7 +126,7 @@ class _ModelEstimator(BaseEstimator):
         else:
             raise TypeError(
                 f"{owner}: `model` must be a compiled Model, or a function of `X` and `y` that"
-                f" returns one, received {self.model!r}."
+                f" returns a compiled Model, received {self.model!r}."
             )
         if not isinstance(model, Model):
             raise TypeError(
@@ -144,17 +144,17 @@ class _ModelEstimator(BaseEstimator):
         return validate_data(self, X, y, allow_nd=True, multi_output=False)
 
     def _learned_targets(self, y: Any) -> Any:
-        """Learn the form of targets, and return them as the model's function gets them."""
+        """Learn the kind of targets, and return the targets to pass to the function `model`."""
         self._single = True
         return self._coded(y)
 
     def _coded(self, y: Any) -> Any:
-        """Return targets as arrays (n, outputs) of numbers."""
+        """Encode targets as a numeric array of shape (n, outputs)."""
         y = np.asarray(y)
         return y[:, None] if y.ndim == 1 else y
 
     def _targets_for(self, model: Model, y: Any) -> Any:
-        """Return coded targets as the loss of a model expects them."""
+        """Convert encoded targets to the format that the loss of a model expects."""
         return y
 
     # --- results --------------------------------------------------------------------------------
@@ -174,21 +174,22 @@ class _ModelEstimator(BaseEstimator):
 
 
 class SKLearnClassifier(ClassifierMixin, _ModelEstimator):
-    """A classifier of scikit-learn that trains a model.
+    """scikit-learn classifier that trains a model.
+
+    The model has one output per class, or a single output for two classes. After `fit`, `model_` is
+    the trained model, `history_` its `History`, and `classes_` the class labels. The interface is
+    Keras's. In addition, hyperparameter searches can set `model__NAME` and `fit__NAME`, which are
+    entries of `model_kwargs` and `fit_kwargs`, and sparse losses and models with a single output
+    are supported.
 
     Args:
-        model: A compiled model, or a function that returns one. The function is called as
-            `model(X=X, y=y, **model_kwargs)`, where y are the classes as one-hot vectors (n,
-            classes). A model is copied before each training, with new weights.
-        warm_start: Whether training goes on with the weights of the last `fit`. A model is then
-            not copied. Default: False.
+        model: A compiled model, or a function that returns a compiled model. The function is called
+            as `model(X=X, y=y, **model_kwargs)`, where `y` are one-hot classes of shape
+            (n, classes). A model is cloned before each training, with new weights.
+        warm_start: Whether training continues with the weights of the last `fit`. A model is then
+            not cloned. Default: False.
         model_kwargs: Further arguments of the function `model`. Default: none.
-        fit_kwargs: Arguments of `Model.fit`, such as `epochs` and `callbacks`. Default: none.
-
-    The model has one output for each class, or a single one for two classes. `model_` is the
-    trained model, `history_` what its `fit` returned, and `classes_` are the labels. As in Keras;
-    in addition, searches may set `model__NAME` and `fit__NAME`, entries of `model_kwargs` and
-    `fit_kwargs`, and losses of class numbers and models with a single output work.
+        fit_kwargs: Arguments of `Model.fit`, for example `epochs` and `callbacks`. Default: none.
 
     Raises:
         ImportError: If scikit-learn is not installed.
@@ -207,27 +208,28 @@ class SKLearnClassifier(ClassifierMixin, _ModelEstimator):
     """
 
     def predict(self, X: Any) -> Any:
-        """Return the most probable class (n,) of each row."""
+        """Return the most probable class of each row, an array of shape (n,)."""
         scores = self._scores(X)
         return self.classes_[np.argmax(scores, axis=-1)]
 
     def predict_proba(self, X: Any) -> Any:
-        """Return the probabilities (n, classes) of each row. They add up to 1."""
+        """Return the class probabilities of each row, an array of shape (n, classes)."""
         scores = self._scores(X)
         if getattr(self.model_.loss, "from_logits", False):
             scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
         return scores / scores.sum(axis=-1, keepdims=True)
 
     def decision_function(self, X: Any) -> Any:
-        """Return the model's outputs (n, classes).
+        """Return the model's outputs, an array of shape (n, classes).
 
-        For two classes, return the output of the second minus that of the first (n,).
+        For two classes, returns the difference between the outputs for the second and the first
+        class, an array of shape (n,).
         """
         scores = self._scores(X)
         return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
 
     def _scores(self, X: Any) -> Any:
-        """Return one output for each class."""
+        """Return one output per class."""
         outputs = self._outputs(X)
         if outputs.shape[-1] == 1:
             from_logits = getattr(self.model_.loss, "from_logits", False)
@@ -256,7 +258,7 @@ class SKLearnClassifier(ClassifierMixin, _ModelEstimator):
         if len(unknown):
             raise ValueError(
                 f"{type(self).__name__}: `validation_data` has the class"
-                f" {unknown.tolist()[0]!r}, which the training data lack."
+                f" {unknown.tolist()[0]!r}, which is not in the training data."
             )
         return np.eye(len(self.classes_))[np.searchsorted(self.classes_, y)]
 
@@ -278,19 +280,20 @@ def _takes_class_numbers(loss: Any) -> bool:
 
 
 class SKLearnRegressor(RegressorMixin, _ModelEstimator):
-    """A regressor of scikit-learn that trains a model.
+    """scikit-learn regressor that trains a model.
+
+    After `fit`, `model_` is the trained model, and `history_` is its `History`. The interface is
+    Keras's. In addition, models may have several outputs, and hyperparameter searches can set
+    `model__NAME` and `fit__NAME`, which are entries of `model_kwargs` and `fit_kwargs`.
 
     Args:
-        model: A compiled model, or a function that returns one. The function is called as
-            `model(X=X, y=y, **model_kwargs)`, where y has shape (n, outputs). A model is copied
-            before each training, with new weights.
-        warm_start: Whether training goes on with the weights of the last `fit`. A model is then
-            not copied. Default: False.
+        model: A compiled model, or a function that returns a compiled model. The function is called
+            as `model(X=X, y=y, **model_kwargs)`, where `y` has shape (n, outputs). A model is
+            cloned before each training, with new weights.
+        warm_start: Whether training continues with the weights of the last `fit`. A model is then
+            not cloned. Default: False.
         model_kwargs: Further arguments of the function `model`. Default: none.
-        fit_kwargs: Arguments of `Model.fit`, such as `epochs` and `callbacks`. Default: none.
-
-    `model_` is the trained model, and `history_` what its `fit` returned. As in Keras; in addition,
-    several outputs may be learned, and searches may set `model__NAME` and `fit__NAME`.
+        fit_kwargs: Arguments of `Model.fit`, for example `epochs` and `callbacks`. Default: none.
 
     Raises:
         ImportError: If scikit-learn is not installed.
@@ -305,7 +308,7 @@ class SKLearnRegressor(RegressorMixin, _ModelEstimator):
     """
 
     def predict(self, X: Any) -> Any:
-        """Return the model's outputs: (n,) if the targets were (n,) or (n, 1)."""
+        """Return the model's outputs, of shape (n,) for targets of shape (n,) or (n, 1)."""
         outputs = self._outputs(X)
         return outputs.reshape(len(outputs)) if self._single else outputs
 
@@ -327,19 +330,19 @@ class SKLearnRegressor(RegressorMixin, _ModelEstimator):
 
 
 class SKLearnTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _ModelEstimator):
-    """A transformer of scikit-learn whose results are the outputs of a model.
+    """scikit-learn transformer that trains a model and returns its outputs.
+
+    After `fit`, `model_` is the trained model, and `history_` is its `History`. The interface is
+    Keras's. In addition, `y` may have several columns, and `set_output` is supported.
 
     Args:
-        model: A compiled model, or a function that returns one. The function is called as
-            `model(X=X, y=y, **model_kwargs)`, where y has shape (n, outputs). A model is copied
-            before each training, with new weights.
-        warm_start: Whether training goes on with the weights of the last `fit`. A model is then
-            not copied. Default: False.
+        model: A compiled model, or a function that returns a compiled model. The function is called
+            as `model(X=X, y=y, **model_kwargs)`, where `y` has shape (n, outputs). A model is
+            cloned before each training, with new weights.
+        warm_start: Whether training continues with the weights of the last `fit`. A model is then
+            not cloned. Default: False.
         model_kwargs: Further arguments of the function `model`. Default: none.
-        fit_kwargs: Arguments of `Model.fit`, such as `epochs` and `callbacks`. Default: none.
-
-    `model_` is the trained model, and `history_` what its `fit` returned. As in Keras; in addition,
-    `y` may have several columns, and `set_output` works.
+        fit_kwargs: Arguments of `Model.fit`, for example `epochs` and `callbacks`. Default: none.
 
     Raises:
         ImportError: If scikit-learn is not installed.
@@ -362,7 +365,7 @@ class SKLearnTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Mod
         if y is None:
             raise ValueError(
                 f"{type(self).__name__}: requires y to be passed, but the target y is None. Pass"
-                " what the model's outputs are compared with."
+                " the targets of the model's outputs."
             )
         return X, check_array(y, ensure_2d=False, allow_nd=True, dtype=None)
 

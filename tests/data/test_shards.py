@@ -60,7 +60,7 @@ def test_damaged_parquet_files(write, tmp_path):
     whole = good.read_bytes()
     cut = tmp_path / "cut.parquet"
     cut.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ValueError, match="cut.parquet' is damaged or no Parquet file"):
+    with pytest.raises(ValueError, match="cut.parquet' is damaged or not a Parquet file"):
         Dataset.from_parquet(cut)
     cut.write_bytes(whole[:100] + bytes(200) + whole[300:])
     with pytest.raises(
@@ -68,7 +68,7 @@ def test_damaged_parquet_files(write, tmp_path):
     ):
         list(Dataset.from_parquet(cut).batch(10).prefetch())
     other = write("other.parquet", {"n": [0.5]})
-    with pytest.raises(ValueError, match="column 'n' is double in .*other.*same columns"):
+    with pytest.raises(ValueError, match="same columns.*column 'n' is double in .*other"):
         Dataset.from_parquet([good, other])
     other = write("other.parquet", {"m": [1]})
     with pytest.raises(ValueError, match="column 'n' is missing in .*other"):
@@ -77,7 +77,7 @@ def test_damaged_parquet_files(write, tmp_path):
         Dataset.from_parquet(write("empty.parquet", {"n": np.zeros(0)}))
     with pytest.raises(FileNotFoundError, match=r"from_parquet: there is no file '.*none'"):
         Dataset.from_parquet(tmp_path / "none")
-    with pytest.raises(ValueError, match="from_parquet: `paths` names no file"):
+    with pytest.raises(ValueError, match="from_parquet: `paths` is empty"):
         Dataset.from_parquet([])
 
 
@@ -154,13 +154,13 @@ def header(text):
 @pytest.mark.parametrize(
     ("name", "content", "text"),
     [
-        ("a.pyd", pickle.dumps(Trap()), r"a.pyd of .* is a pickle, which may run any code"),
+        ("a.pyd", pickle.dumps(Trap()), r"a.pyd of .* is a pickle.*can run arbitrary code"),
         ("a.npy", npy(np.array([Trap()]), allow_pickle=True), "holds Python objects"),
-        ("a.npy", npy(np.ones(3))[:-1], "its size is not that of its shape"),
+        ("a.npy", npy(np.ones(3))[:-1], "its size does not match its shape"),
         (
             "a.npy",
             header(b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,)}\n"),
-            "its size is not that of its shape",
+            "its size does not match its shape",
         ),
         ("a.npy", b"text", "a.npy of .* cannot be decoded"),
         ("a.npz", npz(a=np.ones(2))[:-9], "a.npz of .* cannot be decoded"),
@@ -183,14 +183,14 @@ def test_damaged_tar_files(tmp_path):
     cut = tmp_path / "cut.tar"
     for end in (3000, 8000):
         cut.write_bytes(good.read_bytes()[:end])
-        with pytest.raises(ValueError, match="cut.tar' is damaged or no tar file"):
+        with pytest.raises(ValueError, match="cut.tar' is damaged or not a tar file"):
             list(Dataset.from_tar(cut).prefetch())
     packed = tar(tmp_path / "a.tar.gz", [("a.bin", os.urandom(5000))], "w:gz").read_bytes()
     cut.write_bytes(packed[:3000])
-    with pytest.raises(ValueError, match="cut.tar' is damaged or no tar file"):
+    with pytest.raises(ValueError, match="cut.tar' is damaged or not a tar file"):
         list(Dataset.from_tar(cut))
     cut.write_bytes(b"no tar file" * 100)
-    with pytest.raises(ValueError, match="cut.tar' is damaged or no tar file"):
+    with pytest.raises(ValueError, match="cut.tar' is damaged or not a tar file"):
         list(Dataset.from_tar(cut))
     twice = tar(tmp_path / "twice.tar", [("a.cls", b"1"), ("a.cls", b"2")])
     with pytest.raises(ValueError, match="sample 'a' of .*twice.tar' holds .cls twice"):
@@ -199,7 +199,7 @@ def test_damaged_tar_files(tmp_path):
     large.size = 2**40
     cut.write_bytes(large.tobuf() + bytes(1024))
     with pytest.raises(
-        ValueError, match="'a.bin' of .*would take 1099511627776 bytes; the most is"
+        ValueError, match="'a.bin' of .*must have at most .*received 1099511627776 bytes"
     ):
         list(Dataset.from_tar(cut))
     (tmp_path / "empty").mkdir()

@@ -105,8 +105,8 @@ def test_a_source_must_say_what_it_yields():
     ("arguments", "text"),
     [
         ({"x": None}, "`x` is missing"),
-        ({"x": iter([X]), "y": X}, "`y` must not be passed"),
-        ({"x": iter([X]), "sample_weight": X}, "`sample_weight` must not be passed"),
+        ({"x": iter([X]), "y": X}, "`y` must be None"),
+        ({"x": iter([X]), "sample_weight": X}, "`sample_weight` must be None"),
         ({"x": X, "y": X[:3]}, r"same number of rows, received x\[0\]: 5, y\[0\]: 3"),
         ({"x": X[:0]}, "0 rows"),
         ({"x": np.float32(1)}, "batch axis"),

@@ -101,7 +101,7 @@ def test_a_cut_download_goes_on_the_next_time(mirror, homes, tmp_path):
     [
         (404, OSError, "404"),
         (503, OSError, "503"),
-        ("wrong", FileError, "not the data set's: .*not a complete .npz"),
+        ("wrong", FileError, "not the expected data set: .*not a complete .npz"),
         ("gone", OSError, "refused"),
     ],
 )
@@ -153,8 +153,8 @@ def test_a_damaged_file_in_a_cache_is_named(homes):
 @pytest.mark.parametrize(
     ("x", "y", "match"),
     [
-        (np.zeros((3, 12)), np.zeros(3), r"x has shape \(3, 12\)"),
-        (np.zeros((3, 13)), np.zeros(2), r"y \(2,\)"),
+        (np.zeros((3, 12)), np.zeros(3), r"received shapes \(3, 12\)"),
+        (np.zeros((3, 13)), np.zeros(2), r"and \(2,\)"),
         (np.zeros((3, 13), "U2"), np.zeros(3), "x has dtype <U2"),
     ],
 )
@@ -237,8 +237,8 @@ def test_cifar_is_found_in_each_layout(homes, tmp_path, layout):
 @pytest.mark.parametrize(
     ("content", "match"),
     [
-        ({b"labels": [1] * 4}, "'data' is no uint8 array"),
-        ({b"data": np.zeros((4, 3072), "uint8"), b"labels": [1] * 3}, "'labels' is no list of 4"),
+        ({b"labels": [1] * 4}, "'data' must be a uint8 array"),
+        ({b"data": np.zeros((4, 3072), "uint8"), b"labels": [1] * 3}, "must be a list of 4"),
         ({b"data": np.zeros((4, 3072), "uint8"), b"labels": [10] * 4}, "from 0 to 9"),
         ({b"data": print}, "not data"),
     ],

@@ -112,7 +112,7 @@ def test_files_are_read_both_ways(tmp_path):
         models[name].save(tmp_path / f"{name}.keras")
     again = hb.saving.load_model(tmp_path / "ours.keras")
     assert again.evaluate(X, Y, verbose=0) == models["ours"].evaluate(X, Y, verbose=0)
-    with pytest.warns(UserWarning, match="holds no loss"):
+    with pytest.warns(UserWarning, match="the file has no loss"):
         ours = hb.saving.load_model(tmp_path / "theirs.keras")
     close(ours.get_weights(), models["theirs"].get_weights())
     close(ours.distillation_loss_weights, [0.5, 2.0])
@@ -152,14 +152,14 @@ REFUSED = {
     "a number": ("names, functions or Losses", lambda d, t, s: d.FeatureDistillation(3)),
     "share": ("from 0 to 1", lambda d, t, s: (
         d.Distiller(t, s, d.LogitsDistillation(), student_loss_weight=2))),
-    "weights": ("one number for each of the 1", lambda d, t, s: (
+    "weights": ("one number per distillation loss", lambda d, t, s: (
         d.Distiller(t, s, d.LogitsDistillation(), [1.0, 2.0]))),
     "no distillation loss": ("DistillationLoss", lambda d, t, s: d.Distiller(t, s, "mse")),
     "teacher": ("`teacher` must be a Model", lambda d, t, s: (
         d.Distiller(None, s, d.LogitsDistillation()))),
-    "outputs": ("equal shapes of the outputs", lambda d, t, s: (
+    "outputs": ("the outputs of both models must have equal shapes", lambda d, t, s: (
         d.Distiller(t, network(hb, 1, outputs=4), d.LogitsDistillation()))),
-    "inputs": ("equal shapes of the inputs", lambda d, t, s: (
+    "inputs": ("the inputs of both models must have equal shapes", lambda d, t, s: (
         d.Distiller(t, network(hb, 1, inputs=4), d.LogitsDistillation()))),
     "layer": ("Known: 'hidden'", lambda d, t, s: (
         d.Distiller(t, s, d.FeatureDistillation("mse", "nope", "hidden")))),
@@ -167,9 +167,9 @@ REFUSED = {
         d.Distiller(Own(), Own(), d.FeatureDistillation("mse", "dense", "dense")))),
     "compile": ("student_loss_weight=0", lambda d, t, s: (
         d.Distiller(t, s, d.LogitsDistillation()).compile())),
-    "widths": ("Choose layers of equal widths", lambda d, t, s: (
+    "widths": ("Choose layers with equal output shapes", lambda d, t, s: (
         d.FeatureDistillation().compute_loss(A, B[:, :3]))),
-    "structure": ("nested as `loss`'s", lambda d, t, s: (
+    "structure": ("must have `loss`'s nested structure", lambda d, t, s: (
         d.LogitsDistillation().compute_loss([A, A], [B, B]))),
 }  # fmt: skip
 

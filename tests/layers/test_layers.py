@@ -217,16 +217,16 @@ def test_adapt(name):
 def test_normalization_says_what_is_wrong():
     for arguments, text in (
         ({"mean": 1.0}, "both"), ({"axis": "a"}, "axis"),
-        ({"mean": [[1.0]], "variance": [[1.0]]}, "more axes"),
-        ({"mean": [1.0, 2.0], "variance": 1.0}, "one shape"),
+        ({"mean": [[1.0]], "variance": [[1.0]]}, "must be at most 1"),
+        ({"mean": [1.0, 2.0], "variance": 1.0}, "same shape"),
     ):  # fmt: skip
         with pytest.raises(ValueError, match=text):
             hb.layers.Normalization(**arguments)
     layer = hb.layers.Normalization(name="n")
-    with pytest.raises(ValueError, match=r"n.*must be known"):
+    with pytest.raises(ValueError, match=r"n.*a known size along"):
         layer(hb.Input((None,)))
     layer.adapt(np.ones((3, 4)))
-    with pytest.raises(ValueError, match=r"\(3, 5\).*4"):
+    with pytest.raises(ValueError, match=r"4.*\(3, 5\)"):
         layer.adapt(np.ones((3, 5)))
     with pytest.raises(ValueError, match="no samples"):
         layer.adapt(iter([]))

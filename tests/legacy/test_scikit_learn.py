@@ -94,7 +94,7 @@ def test_one_hot_targets_and_an_own_call():
 
 
 def test_errors():
-    with pytest.raises(ValueError, match="'units' is no argument"):
+    with pytest.raises(ValueError, match="'units' is not an argument"):
         KerasClassifier(binary, units=3)
 
     def without_metric():

@@ -103,7 +103,7 @@ def test_statistics_are_those_of_keras(name):
     x = np.random.RandomState(5).rand(8, 5, 5, 1).astype("float32")
     generator = Generator(**arguments)
     images = np.ones((5, 5, 1), "float32")
-    with pytest.warns(UserWarning, match="has no effect until the statistics are known"):
+    with pytest.warns(UserWarning, match="has no effect until the statistics are computed"):
         generator.standardize(images)
     generator.standardize(images)  # says it once
     generator.fit(x, augment=name == "augmented", rounds=2, seed=3)
@@ -248,7 +248,7 @@ def test_rows_of_tables_are_those_of_keras(folder, name, capsys):
     arguments, rows, targets = TABLES[name]
     table = pandas.DataFrame(TABLE)
     generator = Generator(validation_split=0.3)
-    with pytest.warns(UserWarning, match=r"2 rows are left out.*'.*a.2\.txt'"):
+    with pytest.warns(UserWarning, match=r"2 rows are dropped.*'.*a.2\.txt'"):
         flow = generator.flow_from_dataframe(
             table, folder, target_size=(6, 6), shuffle=False, weight_col="weight", **arguments
         )
@@ -319,15 +319,15 @@ ERRORS = {
     "`brightness_range` must be two numbers, received 0.3": lambda: Generator(brightness_range=0.3),
     "`validation_split` must be between": lambda: Generator(validation_split=1.5),
     "`data_format` must be": lambda: Generator(data_format="x"),
-    r"four axes.*received shape \(3, 4\)": flow(np.zeros((3, 4))),
+    r"rank 4.*received shape \(3, 4\)": flow(np.zeros((3, 4))),
     "`y` must have the same length, received 10 and 9": flow(X, np.zeros(9)),
     "`sample_weight` must have the same": flow(X, sample_weight=np.zeros(9)),
     "`input 2` must have the same": flow((X, [np.zeros(10), np.zeros(9)])),
     "'training' or 'validation', received 'a'": flow(X, subset="a"),
     "have different classes": flow(X, np.arange(10), subset="validation"),
-    "there is no batch 3; there are 3": lambda: flow(X, batch_size=4)()[3],
-    "`save_to_dir` is no folder": flow(X, save_to_dir="/nowhere/at/all"),
-    "fit: `x` must have four axes": lambda: Generator().fit(np.zeros((3, 4))),
+    "there is no batch 3; expected an index from 0 to 2": lambda: flow(X, batch_size=4)()[3],
+    "`save_to_dir` must be an existing folder": flow(X, save_to_dir="/nowhere/at/all"),
+    "fit: `x` must have rank 4": lambda: Generator().fit(np.zeros((3, 4))),
     "there is no folder": lambda: Generator().flow_from_directory("/nowhere/at/all"),
     "`class_mode` must be": lambda: Generator().flow_from_directory(".", class_mode="x"),
     "`color_mode` must be": lambda: Generator().flow_from_directory(".", color_mode="x"),
@@ -342,11 +342,9 @@ def test_errors(message):
 
 
 BAD_COLUMNS = {
-    "no column 'nothing'; there is 'filename', 'class'": {"y_col": "nothing"},
-    r"column 'number' must hold names of classes, or lists of them, received 0\.0": {
-        "y_col": "number"
-    },
-    "column 'number' must hold names of files": {"x_col": "number"},
+    "no column 'nothing'; the columns are 'filename', 'class'": {"y_col": "nothing"},
+    r"column 'number' must hold class names, or lists of them, received 0\.0": {"y_col": "number"},
+    "column 'number' must hold file names": {"x_col": "number"},
     "needs 2 classes, received 3": {"class_mode": "binary"},
     "`class_mode` must be one of 'binary'": {"class_mode": "x"},
     "`has_ext=False` is not supported": {"has_ext": False},

@@ -216,8 +216,8 @@ ERRORS = {
         [[1]], "x"
     ),
     r"no argument 'foo'": lambda: text.Tokenizer(foo=3),
-    r"must be a tokenizer written by": lambda: text.tokenizer_from_json('{"a": 1}'),
-    r"`n` must be 2 or more, received 0": lambda: text.one_hot("a", 0),
+    r"must be the result of `Tokenizer.to_json`": lambda: text.tokenizer_from_json('{"a": 1}'),
+    r"`n` must be at least 2, received 0": lambda: text.one_hot("a", 0),
     r"`hash_function` must be": lambda: text.hashing_trick("a", 9, "sha"),
     r"received 20 and 5": lambda: sequence.TimeseriesGenerator(range(20), range(5), 3),
     r"before step 30, which is after `end_index`=19": lambda: sequence.TimeseriesGenerator(

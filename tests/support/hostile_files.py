@@ -755,7 +755,7 @@ def models_in_models(folder):
     return folder / "a.json"
 
 
-@row("DTypePolicyMap", expect="for ever")
+@row("DTypePolicyMap", expect="forever")
 @row("Muon", expect=LOADS)  # the model loads uncompiled, with a warning
 def pattern_that_takes_for_ever(folder, name):
     """Both the names and the patterns come from the file."""
@@ -813,7 +813,7 @@ ROWS |= {
 }
 
 
-@row(expect="claims|takes")
+@row(expect="claims|needs")
 def weights_that_unpack_to_gigabytes(folder):
     """Zeros, compressed to a thousandth, in a model of the uncompressed size."""
 

@@ -57,12 +57,12 @@ ROWS = {
         "mse", X, ONE, "'softmax' .*one number",
     ),
     "softmax and logits": (
-        lambda: dense(3, "softmax"), SPARSE(from_logits=True), X, CLASSES, "by softmax.*logits",
+        lambda: dense(3, "softmax"), SPARSE(from_logits=True), X, CLASSES, "of softmax.*logits",
     ),
     "softmax and logits in a subclass": (Scores, SPARSE(from_logits=True), X, CLASSES, "softmax"),
     "sigmoid and logits": (
         lambda: dense(1, "sigmoid"), losses.BinaryCrossentropy(from_logits=True), X, ONE,
-        "made by sigmoid",
+        "result of sigmoid",
     ),
     "targets of three numbers": (
         lambda: dense(1), "mse", X, THREE, r"shape \(4, 1\).*shape \(4, 3\)",
@@ -80,9 +80,9 @@ ROWS = {
     "rounding": (
         lambda: functional(lambda x: hb.ops.round(layers.Dense(1)(x))), "mse", X, ONE, "gradient",
     ),
-    "no loss": (lambda: dense(1), None, X, ONE, "nothing to minimise"),
-    "no losses by name": (lambda: dense(1), {}, X, ONE, "nothing to minimise"),
-    "no losses": (lambda: dense(1), [], X, ONE, "nothing to minimise"),
+    "no loss": (lambda: dense(1), None, X, ONE, "nothing to minimize"),
+    "no losses by name": (lambda: dense(1), {}, X, ONE, "nothing to minimize"),
+    "no losses": (lambda: dense(1), [], X, ONE, "nothing to minimize"),
 }  # fmt: skip
 
 

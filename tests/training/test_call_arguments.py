@@ -141,7 +141,7 @@ WARNED = {
     "show_accuracy": ("fit", {"show_accuracy": True}, "metrics="),
     "validation_steps": ("fit", {"validation_steps": 3}, "without validation data"),
     "batch_size": ("fit", {"x": batches(), "y": None, "steps_per_epoch": 1, "batch_size": 3},
-        "batches of their own size"),
+        "already yield batches"),
     "of_evaluate": ("evaluate", {"workers": 4}, "'workers' has no effect"),
 }  # fmt: skip
 

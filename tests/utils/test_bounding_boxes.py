@@ -124,9 +124,12 @@ def test_an_image_shape_follows_the_data_format():
     ("call", "message"),
     [
         (lambda: ours.convert_format(BOXES, "xyxy", "xy"), "`target` must be one of xyxy.*'xy'"),
-        (lambda: ours.convert_format(BOXES[..., :3], "xyxy", "xywh"), "must be 4.*2, 2, 3"),
-        (lambda: ours.convert_format(BOXES, "xyxy", "rel_xyxy"), "need `height` and `width`"),
-        (lambda: ours.clip_to_image_size(BOXES), "need `height` and `width`"),
+        (lambda: ours.convert_format(BOXES[..., :3], "xyxy", "xywh"), "must have size 4.*2, 2, 3"),
+        (
+            lambda: ours.convert_format(BOXES, "xyxy", "rel_xyxy"),
+            "need the image's `height` and `width`",
+        ),
+        (lambda: ours.clip_to_image_size(BOXES), "need the image's `height` and `width`"),
         (lambda: ours.compute_iou(BOXES[0, 0], BOXES, "xyxy"), "`boxes1` must have shape"),
         (lambda: ours.compute_iou(BOXES, BOXES, "rel_xyxy"), "need `image_shape`"),
         (

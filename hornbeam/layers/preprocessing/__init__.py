@@ -1,4 +1,4 @@
-"""Layers that prepare data, either before a model or as part of it."""
+"""Preprocessing layers, for use on data before a model or as part of a model."""
 
 from hornbeam.layers.preprocessing.audio import MelSpectrogram, STFTSpectrogram
 from hornbeam.layers.preprocessing.discretization import Discretization

@@ -1,4 +1,4 @@
-"""Layers that turn sound into spectrograms."""
+"""Layers that convert audio to spectrograms."""
 
 from __future__ import annotations
 
@@ -20,28 +20,29 @@ __all__ = ["MelSpectrogram", "STFTSpectrogram"]
 
 
 class MelSpectrogram(Layer):
-    """Turns sound into a spectrogram on the mel scale, on which equal steps sound equal.
+    """Computes mel spectrograms of audio, with frequencies on the perceptual mel scale.
 
     Args:
-        fft_length: Length of the Fourier transforms. Default: 2048.
+        fft_length: Length of the Fourier transform. Default: 2048.
         sequence_stride: Distance between the starts of windows. Default: 512.
         sequence_length: Length of a window. Default: `fft_length`.
         window: `"hann"`, `"hamming"`, or `None` for equal weights. Default: `"hann"`.
         sampling_rate: Samples per second. Default: 16000.
-        num_mel_bins: Number of bands. Default: 128.
+        num_mel_bins: Number of mel bands. Default: 128.
         min_freq: Lowest frequency in hertz. Default: 20.
-        max_freq: Highest frequency. Default: half the sampling rate.
-        power_to_db: Whether to return decibels. Default: True.
-        top_db: Range below the maximum of a sound that is kept, in decibels. Default: 80.
-        mag_exp: Exponent of the magnitude; 2 gives power, 1 energy. Default: 2.
-        min_power: Smallest power that is distinguished from 0. Default: 1e-10.
-        ref_power: Power of 0 decibels. Default: 1.
+        max_freq: Highest frequency in hertz. Default: half the sampling rate.
+        power_to_db: Whether to convert power to decibels. Default: True.
+        top_db: Dynamic range in decibels. Values further below the maximum of a signal are clipped.
+            Default: 80.
+        mag_exp: Exponent of the magnitude: 1 for energy, 2 for power. Default: 2.
+        min_power: Smaller powers are raised to this value. Default: 1e-10.
+        ref_power: Power that corresponds to 0 decibels. Default: 1.
 
     Input: (B, T) or (T,). Output: (B, num_mel_bins, windows), without B if the input has none. As
     in Keras.
 
     Raises:
-        ValueError: If an argument is out of range.
+        ValueError: If an argument has an invalid value.
 
     Source: Davis and Mermelstein 1980, Comparison of parametric representations for monosyllabic
     word recognition in continuously spoken sentences.
@@ -77,7 +78,7 @@ class MelSpectrogram(Layer):
         self.min_freq, self.max_freq = min_freq, max_freq or sampling_rate // 2
         if not 0 <= self.min_freq < self.max_freq:
             raise ValueError(
-                "MelSpectrogram: `min_freq` must be from 0 to below `max_freq`, received"
+                "MelSpectrogram: `min_freq` must be at least 0 and less than `max_freq`, received"
                 f" {min_freq!r} and {max_freq!r}."
             )
         self.power_to_db, self.top_db, self.mag_exp = power_to_db, top_db, mag_exp
@@ -99,14 +100,14 @@ class MelSpectrogram(Layer):
         return jnp.maximum(decibels, largest - self.top_db)
 
     def _bands(self) -> np.ndarray:
-        """Return the weight of each frequency in each band, triangles on the mel scale."""
+        """Return the weight of each frequency in each band: triangles on the mel scale."""
         pay_for("MelSpectrogram: `num_mel_bins`", 16 * self.fft_length * self.num_mel_bins)
         edges = np.linspace(_mel(self.min_freq), _mel(self.max_freq), self.num_mel_bins + 2)
         frequencies = np.linspace(0, self.sampling_rate / 2, self.fft_length // 2 + 1)
         places = _mel(frequencies)[:, None]
         low, middle, high = edges[:-2], edges[1:-1], edges[2:]
         weights = np.minimum((places - low) / (middle - low), (high - places) / (high - middle))
-        weights[0] = 0  # the mean of the signal is no sound
+        weights[0] = 0  # ignore frequency 0, the mean of the signal
         return np.maximum(weights, 0)
 
 
@@ -118,34 +119,34 @@ _MODES = ("log", "magnitude", "psd", "real", "imag", "angle", "stft")
 
 
 class STFTSpectrogram(Layer):
-    """Turns sound into a spectrogram by the short-time Fourier transform, with weights.
+    """Computes spectrograms of audio by the short-time Fourier transform, with weights.
 
-    The weights are the sines and cosines of the transform, times the window. With
-    `trainable=True` they are only the start, and training changes them.
+    The weights are initialized with the sines and cosines of the transform, times the window. With
+    `trainable=True`, training changes them.
 
     Args:
-        mode: `"log"` or `"magnitude"`, which are at least sqrt(1e-7), `"psd"`, the power of both
-            the positive and the negative frequency, `"real"`, `"imag"`, `"angle"`, or `"stft"`,
-            the real and then the imaginary parts. Default: `"log"`.
+        mode: `"log"` or `"magnitude"` (both with magnitudes of at least sqrt(1e-7)), `"psd"` (the
+            sum of the power at positive and negative frequencies), `"real"`, `"imag"`, `"angle"`,
+            or `"stft"` (the real parts, followed by the imaginary parts). Default: `"log"`.
         frame_length: Length of a window. Default: 256.
         frame_step: Distance between the starts of windows, at most `frame_length`. Default: half
             of `frame_length`.
-        fft_length: Length of the transforms, at least `frame_length`. An odd length counts as the
-            even one below. Default: the next power of two.
-        window: Name of a window of `scipy.signal`, weights (frame_length,), or `None` for equal
-            weights without scaling. Default: `"hann"`.
-        periodic: Whether the window is periodic, not symmetric. Default: False.
+        fft_length: Length of the transform, at least `frame_length`. An odd length is rounded down.
+            Default: the next power of two.
+        window: Name of a window of `scipy.signal`, weights of shape (frame_length,), or `None` for
+            equal weights without scaling. Default: `"hann"`.
+        periodic: Whether the window is periodic instead of symmetric. Default: False.
         scaling: `"density"`, `"spectrum"`, or `None`. Default: `"density"`.
         padding: `"valid"` or `"same"`. Default: `"valid"`.
-        expand_dims: Whether the frequencies are an axis of their own. Default: False.
+        expand_dims: Whether the frequencies have a separate axis. Default: False.
         data_format: `"channels_last"` or `"channels_first"`. Default: `image_data_format()`.
 
     Input: (B, T, C). Output: (B, windows, C * frequencies), or (B, windows, frequencies, C) with
-    `expand_dims`. With `"channels_first"`, C and C * frequencies are second. As in Keras; integers
-    work too.
+    `expand_dims`. With `"channels_first"`, C or C * frequencies is the second axis. As in Keras.
+    Integer inputs are also supported.
 
     Raises:
-        ValueError: If an argument is out of range.
+        ValueError: If an argument has an invalid value.
 
     Source: Cheuk et al. 2020, nnAudio.
 
@@ -180,7 +181,7 @@ class STFTSpectrogram(Layer):
         self._step = frame_step or max(frame_length // 2, 1)
         self._last = (fft_length or 1 << (frame_length - 1).bit_length()) // 2
         pay_for(f"{owner}: `fft_length`", 48 * frame_length * (self._last + 1))
-        self._weights_of_window()  # reports a window that is none
+        self._weights_of_window()  # raises an error if `window` is invalid
 
     def build(self, input_shape: Shape) -> None:
         times, places = np.arange(self.frame_length)[:, None], np.arange(self._last + 1)
@@ -211,7 +212,7 @@ class STFTSpectrogram(Layer):
         return y if first else jnp.swapaxes(y, 1, 2)
 
     def _measured(self, frames: Tensor) -> Tensor:
-        """Return what `mode` names, for frames (..., frame_length)."""
+        """Return the result of `mode` for frames of shape (..., frame_length)."""
         parts = [
             frames @ jnp.asarray(getattr(self, f"{name}_kernel"), frames.dtype)[:, 0]
             for name in ("real", "imag")
@@ -230,7 +231,7 @@ class STFTSpectrogram(Layer):
         return jnp.log(magnitude) if self.mode == "log" else magnitude
 
     def _weights_of_window(self) -> np.ndarray:
-        """Return the window (frame_length,), scaled."""
+        """Return the scaled window, of shape (frame_length,)."""
         window = self.window
         if window is None:
             return np.ones(self.frame_length)
@@ -241,8 +242,8 @@ class STFTSpectrogram(Layer):
             weights = np.asarray(window, "float64")
         if weights.shape != (self.frame_length,):
             raise ValueError(
-                f"STFTSpectrogram: `window` must have shape ({self.frame_length},), which is"
-                f" `frame_length`, received {weights.shape}."
+                f"STFTSpectrogram: `window` must have shape ({self.frame_length},), from"
+                f" `frame_length`, received shape {weights.shape}."
             )
         if self.scaling == "density":
             return weights / np.sqrt(np.sum(np.square(weights)))
@@ -254,6 +255,6 @@ def _check_length(name: str, value: Any, least: int, most: int | None) -> None:
     if not fine or (most is not None and value > most):
         raise ValueError(
             f"STFTSpectrogram: `{name}` must be an integer from {least}"
-            + ("" if most is None else f" to {most}, the length of a window")
+            + ("" if most is None else f" to {most} (`frame_length`)")
             + f", received {value!r}."
         )

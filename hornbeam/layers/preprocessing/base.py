@@ -1,4 +1,4 @@
-"""The base class of layers that learn from data before training."""
+"""Base class of layers that learn from data before training."""
 
 from __future__ import annotations
 
@@ -17,24 +17,23 @@ from hornbeam.typing import Data, Shape
 
 __all__ = ["PreprocessingLayer", "batches"]
 
-_BYTES_OF_FILES = 2**24  # so much of an array in a file is read at once
+_BYTES_OF_FILES = 2**24  # bytes of an array in a file to read at once
 
 
 class PreprocessingLayer(Layer):
-    """Base of layers that learn from data before training, such as a mean or a vocabulary.
+    """Base class of layers that learn from data before training, e.g. a mean or a vocabulary.
 
-    `adapt` streams over the data once: it calls `reset_state`, `update_state` for each batch, then
-    `finalize_state`. A subclass implements these three. They run on the host, on NumPy arrays, and
-    `call` only reads what `finalize_state` stored.
+    `adapt` reads the data once. It calls `reset_state`, `update_state` for each batch, and then
+    `finalize_state`. A subclass implements these three methods. They run on the host, on NumPy
+    arrays. `call` uses only the results that `finalize_state` stored.
 
-    Building: `adapt` builds the layer for the shape of the first batch, with the batch size
-    unknown.
+    Building: `adapt` builds the layer for the shape of the first batch, with an unknown batch size.
 
-    Saving and loading: keep learned numbers as weights with `trainable=False`, created in `build`;
-    every file format saves and restores them. Write learned text, such as a vocabulary, in
-    `save_assets(folder)` and read it in `load_assets(folder)`; `.keras` files hold these assets.
-    Values that the constructor can take instead belong in `get_config`. Compute derived values when
-    they are read, so they are right after loading too.
+    Saving and loading: store learned numbers as weights with `trainable=False`, created in `build`.
+    Every file format saves and restores them. Write learned text, for example a vocabulary, in
+    `save_assets(folder)`, and read it in `load_assets(folder)`. `.keras` files contain these
+    assets. Values that the constructor accepts belong in `get_config`. Compute derived values on
+    access, so that they are also correct after loading.
 
     Example:
         >>> class Shift(PreprocessingLayer):
@@ -56,21 +55,21 @@ class PreprocessingLayer(Layer):
 
     @property
     def can_adapt(self) -> bool:
-        """Whether `adapt` has something to learn that the constructor did not get."""
+        """Whether there is something to learn that the constructor did not get."""
         return True
 
     def adapt(self, data: Data, steps: int | None = None) -> None:
         """Learn from data. A later call replaces the result.
 
         Args:
-            data: An array (samples, ...), a column of a table, or batches: a `PyDataset`, a
-                generator or other iterable, or a data set of another library. If a batch is a
+            data: An array of shape (samples, ...), a column of a table, or batches: a `PyDataset`,
+                a generator or other iterable, or a data set of another library. If a batch is a
                 tuple, its first item is used.
             steps: Number of batches to read. Default: all.
 
         Raises:
-            ValueError: If there are no samples, or they do not fit the layer. The layer then keeps
-                what it learned before.
+            ValueError: If there are no samples, or the layer does not support them. The layer then
+                keeps its previous state.
         """
         self.reset_state()
         samples = 0
@@ -89,7 +88,7 @@ class PreprocessingLayer(Layer):
                 self.update_state(batch)
                 samples += batch.shape[0]
             if not samples:
-                raise ValueError(f"{self._label()}: `data` has no samples.")
+                raise ValueError(f"{self._label()}: `data` has no samples; expected at least one.")
             self.finalize_state()
         finally:
             self.reset_state()
@@ -103,7 +102,7 @@ class PreprocessingLayer(Layer):
         return (None, *shape[1:])
 
     def reset_state(self) -> None:
-        """Discard the statistics from `update_state`; keep the results of `finalize_state`."""
+        """Discard the statistics of `update_state`, but keep the results of `finalize_state`."""
         raise NotImplementedError(f"{type(self).__name__} must implement `reset_state(self)`.")
 
     def update_state(self, data: np.ndarray) -> None:
@@ -113,14 +112,14 @@ class PreprocessingLayer(Layer):
             data: At least one sample, of shape (batch, ...).
 
         Raises:
-            ValueError: If the batch does not fit the layer.
+            ValueError: If the layer does not support the batch.
         """
         raise NotImplementedError(
             f"{type(self).__name__} must implement `update_state(self, data)`."
         )
 
     def finalize_state(self) -> None:
-        """Store the statistics from `update_state` for `call`; do nothing if there are none."""
+        """Store the statistics of `update_state` for `call`, if there are any."""
         raise NotImplementedError(f"{type(self).__name__} must implement `finalize_state(self)`.")
 
 
@@ -128,7 +127,7 @@ def batches(data: Data) -> Iterator[np.ndarray]:
     """Yield samples batch by batch. An array in memory is one batch and keeps its dtype.
 
     Args:
-        data: The data, as for `PreprocessingLayer.adapt`.
+        data: The data, as in `PreprocessingLayer.adapt`.
 
     Example:
         >>> [batch.shape for batch in batches([[1.0, 2.0], [3.0, 4.0]])]
@@ -138,8 +137,8 @@ def batches(data: Data) -> Iterator[np.ndarray]:
         array = plain(data)
         if isinstance(array, dict):
             raise ValueError(
-                f"`data` is a table with the columns {errors.listed(array)}; a layer learns from"
-                " one array. Pass a column."
+                "`data` must be one array, received a table with the columns"
+                f" {errors.listed(array)}. Pass one of the columns."
             )
         if not is_on_disk(array):
             yield np.asarray(array.to_numpy() if hasattr(array, "to_numpy") else array)
@@ -148,7 +147,7 @@ def batches(data: Data) -> Iterator[np.ndarray]:
         for start in range(0, len(array), rows):
             yield np.asarray(array[start : start + rows])
         return
-    # A `Dataset` is read as it is, without narrowing 64-bit numbers.
+    # A `Dataset` is read directly, because `make_source` would cast 64-bit numbers to 32 bits.
     source = DatasetSource(data) if isinstance(data, Dataset) else make_source(data)
     try:
         for x, _, _ in source.epoch(seed=0, epoch=0):

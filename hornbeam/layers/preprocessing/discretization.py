@@ -1,4 +1,4 @@
-"""A layer that sorts numbers into bins."""
+"""Layer that assigns numbers to bins."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ __all__ = ["Discretization"]
 
 
 class _Quantiles:
-    """A sample of numbers with weights, from which quantiles are read.
+    """Weighted sample of numbers, for estimating quantiles.
 
-    All numbers are kept until there are too many; then neighbours are merged.
+    It keeps all numbers until there are too many. Then it merges neighboring numbers.
     """
 
     def __init__(self, epsilon: float):
@@ -40,7 +40,7 @@ class _Quantiles:
             self._weights = np.full(self._limit, total / self._limit)
 
     def read(self, shares: np.ndarray) -> np.ndarray:
-        """Return the number below which each share of the numbers lies."""
+        """Return the quantile for each share, from 0 to 1."""
         below = np.cumsum(self._weights)
         return np.interp(shares * below[-1], below, self._values)
 
@@ -49,29 +49,29 @@ class _Quantiles:
 
 
 class Discretization(PreprocessingLayer):
-    """Sorts numbers into bins.
+    """Assigns numbers to bins.
 
-    Pass the boundaries of the bins, or their number and let `adapt` choose the boundaries so that
-    the bins get about equally many numbers.
+    Pass the boundaries of the bins, or pass the number of bins and call `adapt`. It chooses
+    boundaries that put about the same number of values in each bin.
 
     Args:
-        bin_boundaries: Boundaries in ascending order. `[0, 1]` makes three bins: below 0, from 0 to
-            below 1, and from 1.
+        bin_boundaries: Boundaries in ascending order. `[0, 1]` makes three bins: x < 0, 0 <= x < 1,
+            and x >= 1.
         num_bins: Number of bins, for `adapt`. Pass this or `bin_boundaries`.
-        epsilon: Error of the quantiles that `adapt` may make, as a share of the numbers. Up to
-            20,000 numbers are read without an error. Default: 0.01.
-        output_mode: `"int"` (the bin), `"one_hot"`, `"multi_hot"` or `"count"`, as in
+        epsilon: Allowed error of the quantiles in `adapt`, as a fraction of the number of values.
+            Quantiles of up to 20,000 values are exact. Default: 0.01.
+        output_mode: `"int"` (the bin index), `"one_hot"`, `"multi_hot"` or `"count"`, as in
             `CategoryEncoding`. Default: `"int"`.
-        sparse: Whether to return a JAX `BCOO` array, if `output_mode` is not `"int"`. Default:
-            False.
+        sparse: Whether to return a JAX `BCOO` array. Needs an `output_mode` other than `"int"`.
+            Default: False.
 
     Input: numbers of any shape.
 
     Output: int32 bins in the shape of the input, or vectors of length `num_bins`. As in Keras.
 
     Raises:
-        ValueError: If not exactly one of `bin_boundaries` and `num_bins` is given, an argument is
-            wrong, or the layer has no boundaries yet.
+        ValueError: If both or neither of `bin_boundaries` and `num_bins` are given, an argument has
+            an invalid value, or the layer has no boundaries yet.
 
     Example:
         >>> import hornbeam as hb
@@ -87,15 +87,17 @@ class Discretization(PreprocessingLayer):
         super().__init__(dtype=dtype, name=name, **kwargs)
         if (bin_boundaries is None) == (num_bins is None):
             raise ValueError(
-                "Discretization: pass either `bin_boundaries` or `num_bins`, received"
-                f" {bin_boundaries!r} and {num_bins!r}."
+                "Discretization: exactly one of `bin_boundaries` and `num_bins` must be given,"
+                f" received {bin_boundaries!r} and {num_bins!r}."
             )
         if num_bins is not None and num_bins < 1:
             raise ValueError(
                 f"Discretization: `num_bins` must be at least 1, received {num_bins!r}."
             )
         if not epsilon > 0:
-            raise ValueError(f"Discretization: `epsilon` must be above 0, received {epsilon!r}.")
+            raise ValueError(
+                f"Discretization: `epsilon` must be greater than 0, received {epsilon!r}."
+            )
         check_mode("Discretization", output_mode, ("int", "one_hot", "multi_hot", "count"))
         if sparse and output_mode == "int":
             raise ValueError(
@@ -119,23 +121,23 @@ class Discretization(PreprocessingLayer):
 
     @property
     def can_adapt(self) -> bool:
-        """Whether the constructor got no boundaries."""
+        """Whether the constructor did not get the boundaries."""
         return self.num_bins is not None
 
     def adapt(self, data: Data, steps: int | None = None) -> None:
         """Choose the boundaries. A later call replaces them.
 
         Args:
-            data: An array of numbers, or batches of them, as for `PreprocessingLayer.adapt`.
+            data: An array of numbers, or batches of them, as in `PreprocessingLayer.adapt`.
             steps: Number of batches to read. Default: all.
 
         Raises:
-            ValueError: If the constructor got the boundaries, or there are no numbers.
+            ValueError: If the boundaries were passed to the constructor, or there are no numbers.
         """
         if self.num_bins is None:
             raise ValueError(
-                f"{self._label()}: has its boundaries from its constructor; there is nothing to"
-                " adapt. Pass `num_bins` instead."
+                f"{self._label()}: there is nothing to adapt, because the constructor got"
+                " `bin_boundaries`. Pass `num_bins` instead."
             )
         super().adapt(data, steps)
 
@@ -168,7 +170,7 @@ class Discretization(PreprocessingLayer):
     def _boundaries(self) -> list[float]:
         if self.bin_boundaries is None:
             raise ValueError(
-                f"{self._label()}: has no boundaries yet. Call `adapt`, or pass `bin_boundaries` to"
+                f"{self._label()} has no boundaries yet. Call `adapt`, or pass `bin_boundaries` to"
                 " the constructor."
             )
         return self.bin_boundaries
@@ -194,7 +196,7 @@ class Discretization(PreprocessingLayer):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Discretization:
-        # Once adapted, the layer has both.
+        # An adapted layer has both, but the constructor accepts only one of them.
         boundaries = config.get("bin_boundaries")
         if boundaries is None or config.get("num_bins") is None:
             return cls(**config)

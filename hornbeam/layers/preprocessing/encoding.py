@@ -1,4 +1,4 @@
-"""Indices as one-hot, multi-hot, count and TF-IDF arrays, and the layer that makes them."""
+"""Encodes indices as one-hot, multi-hot, count or TF-IDF vectors."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ __all__ = ["CategoryEncoding", "as_tensor", "check_mode", "encode", "encoded_sha
 
 
 def check_mode(owner: str, mode: Any, modes: tuple[str, ...]) -> str:
-    """Return `output_mode`; raise an error if it is not one of `modes`."""
+    """Return `mode`, or raise an error if it is not one of `modes`."""
     if mode not in modes:
         raise ValueError(f"{owner}: `output_mode` must be one of {modes}, received {mode!r}.")
     return mode
 
 
 def as_tensor(numbers: Any, dtype: str) -> jax.Array:
-    """Return numbers in the dtype that JAX has for `dtype`.
+    """Convert numbers to a JAX array of the dtype that JAX supports for `dtype`.
 
-    NumPy converts its own arrays: JAX would compile and run a program for it.
+    NumPy converts NumPy arrays, because JAX would compile and run a program to do so.
 
     Args:
         numbers: An array or a tracer.
-        dtype: Name of a dtype, such as `"int64"`.
+        dtype: Name of a dtype, for example `"int64"`.
     """
     return jnp.asarray(numbers.astype(jax.dtypes.canonicalize_dtype(dtype), copy=False))
 
@@ -38,16 +38,17 @@ def as_tensor(numbers: Any, dtype: str) -> jax.Array:
 def encode(
     indices: Any, size: int, mode: str, dtype: str, weights: Any = None, sparse: bool = False
 ) -> Any:
-    """Return indices in another form. Indices outside of `0` to `size - 1` count nothing.
+    """Encode indices as vectors. Indices outside of 0 to `size - 1` are ignored.
 
     Args:
-        indices: Integers, (..., N).
+        indices: Integers of shape (..., N).
         size: Number of categories.
-        mode: `"one_hot"`: (..., N, size), and (..., size) if N is 1. `"multi_hot"`: (..., size),
-            1 for each index that occurs. `"count"`: (..., size), how often each index occurs, or
-            the sum of its `weights`. `"tf_idf"`: like `"count"`, times one weight per category.
+        mode: `"one_hot"`: shape (..., N, size), or (..., size) if N is 1. `"multi_hot"`: shape
+            (..., size), 1 for each index that occurs. `"count"`: shape (..., size), the number of
+            occurrences of each index, or the sum of their `weights`. `"tf_idf"`: like `"count"`,
+            times one weight per category.
         dtype: Dtype of the result.
-        weights: For `"count"`: one per index. For `"tf_idf"`: (size,).
+        weights: For `"count"`, one weight per index. For `"tf_idf"`, weights of shape (size,).
         sparse: Whether to return a JAX `BCOO` array.
     """
     indices = jnp.atleast_1d(jnp.asarray(indices))
@@ -56,7 +57,7 @@ def encode(
             indices = indices[..., 0]
         found = jax.nn.one_hot(indices, size, dtype=dtype)
     else:
-        # Negative indices would count from the end; indices out of range are dropped.
+        # Negative indices would count from the end, so they become `size`, which is dropped.
         places = jnp.where(indices < 0, size, indices).reshape(-1, indices.shape[-1])
         rows = jnp.arange(len(places))[:, None]
         empty = jnp.zeros((len(places), size), dtype)
@@ -74,7 +75,7 @@ def encode(
 
 
 def encoded_shape(shape: Shape, size: int | None, mode: str) -> Shape:
-    """Return the shape of the result of `encode` for indices of shape `shape`."""
+    """Return the shape of the result of `encode` for indices of the given shape."""
     if mode == "int":
         return shape
     if mode == "one_hot":
@@ -88,21 +89,22 @@ class CategoryEncoding(Layer):
 
     Args:
         num_tokens: Number of categories. The inputs are integers from 0 to `num_tokens - 1`.
-        output_mode: `"one_hot"` encodes each integer. `"multi_hot"` encodes the integers of a
-            sample in one vector, 1 for each that occurs. `"count"` counts them. Default:
-            `"multi_hot"`.
-        sparse: Whether to return a JAX `BCOO` array instead of a dense one. Default: False.
+        output_mode: `"one_hot"` encodes each integer as a vector. `"multi_hot"` encodes a sample as
+            one vector, with a 1 for each integer that occurs. `"count"` encodes a sample as the
+            number of occurrences of each integer. Default: `"multi_hot"`.
+        sparse: Whether to return a JAX `BCOO` array instead of a dense array. Default: False.
 
-    Input: integers (B, N), (B,) or ().
+    Input: integers of shape (B, N), (B,) or ().
 
-    Output: (B, num_tokens), or (B, N, num_tokens) for `"one_hot"` and N above 1. As in Keras.
+    Output: (B, num_tokens), or (B, N, num_tokens) for `"one_hot"` if N > 1. As in Keras.
 
-    Call arguments: `count_weights`, for `"count"`: numbers in the shape of the input, added instead
-    of 1.
+    Call arguments: `count_weights`, for `"count"`: numbers of the shape of the input, which are
+    added instead of 1.
 
     Raises:
-        ValueError: If `num_tokens` or `output_mode` is wrong, `count_weights` is given for another
-            mode, or, outside of compiled functions, if an integer is out of range.
+        ValueError: If `num_tokens` or `output_mode` has an invalid value, `count_weights` is given
+            for another mode, or an integer is out of range. Compiled functions do not check the
+            range.
 
     Example:
         >>> import hornbeam as hb
@@ -116,7 +118,7 @@ class CategoryEncoding(Layer):
         **kwargs: Any,
     ):  # fmt: skip
         super().__init__(**kwargs)
-        if output_mode == "binary":  # Keras 2's first name of it
+        if output_mode == "binary":  # the name in early versions of Keras 2
             output_mode = "multi_hot"
         check_mode("CategoryEncoding", output_mode, ("count", "one_hot", "multi_hot"))
         if isinstance(num_tokens, bool) or not isinstance(num_tokens, (int, np.integer)):
@@ -132,7 +134,7 @@ class CategoryEncoding(Layer):
         self.built = True
 
     def _convert_inputs(self, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
-        # Lists of integers, and of lists, are one array.
+        # Nested lists of integers are one array, not a structure of inputs.
         return super()._convert_inputs(
             tuple(np.asarray(a) if isinstance(a, (list, tuple)) else a for a in args),
             {k: np.asarray(v) if isinstance(v, (list, tuple)) else v for k, v in kwargs.items()},
@@ -141,15 +143,15 @@ class CategoryEncoding(Layer):
     def call(self, inputs: Tensor, count_weights: Tensor | None = None) -> Tensor:
         if count_weights is not None and self.output_mode != "count":
             raise ValueError(
-                f"{self._label()}: `count_weights` needs `output_mode='count'`, the layer has"
-                f" {self.output_mode!r}."
+                f"{self._label()}: `count_weights` needs `output_mode='count'`, but the layer's"
+                f" `output_mode` is {self.output_mode!r}."
             )
         if inputs.size and not isinstance(inputs, jax.core.Tracer):
             low, high = int(jnp.min(inputs)), int(jnp.max(inputs))
             if low < 0 or high >= self.num_tokens:
                 raise ValueError(
-                    f"{self._label()}: the inputs must lie from 0 to {self.num_tokens - 1}"
-                    f" (`num_tokens` - 1); received values from {low} to {high}."
+                    f"{self._label()}: the inputs must be from 0 to {self.num_tokens - 1}"
+                    f" (`num_tokens` - 1), received values from {low} to {high}."
                 )
         return encode(
             inputs.astype("int32"), self.num_tokens, self.output_mode, self.compute_dtype,

@@ -1,9 +1,9 @@
-"""64-bit hashes of texts and integers, equal to those of Keras's `Hashing` layers.
+"""64-bit hashes of strings and integers, equal to the hashes of Keras's `Hashing` layers.
 
-Without a salt this is FarmHash Fingerprint64 by Geoff Pike (Google, 2014). With a salt it is
+Without a salt, the hash is FarmHash Fingerprint64 by Geoff Pike (Google, 2014). With a salt, it is
 SipHash-2-4 by Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012. Integers are hashed
-as decimal text. Texts of one length are hashed together, one NumPy operation for all of them,
-if hornbeam-cpu does not hash them.
+as decimal strings. hornbeam-cpu computes the hashes if it is installed. Otherwise NumPy computes
+them, for all strings of the same length at once.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def fingerprints(values: np.ndarray, salt: tuple[int, int] | None = None) -> np.
     """Return the hash of each value, uint64 in the shape of `values`.
 
     Args:
-        values: Texts (dtype `U`, `S` or `object` with `str` and `bytes`), or integers.
+        values: Strings (dtype `U`, `S`, or `object` with `str` and `bytes`), or integers.
         salt: Two integers, the key of SipHash. `None` selects Fingerprint64.
 
     Example:
@@ -46,7 +46,7 @@ def fingerprints(values: np.ndarray, salt: tuple[int, int] | None = None) -> np.
 
 
 def hash_key(owner: str, salt: Any) -> tuple[int, int] | None:
-    """Return the key of the hash for a layer's `salt`: `None`, an integer or two integers."""
+    """Convert a layer's `salt`, which is `None`, an integer or two integers, to a hash key."""
     if salt is None:
         return None
     parts = list(salt) if isinstance(salt, (list, tuple)) else [salt, salt]
@@ -58,7 +58,7 @@ def hash_key(owner: str, salt: Any) -> tuple[int, int] | None:
 
 
 def join_fingerprints(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return one hash per pair of hashes, as TensorFlow's `FingerprintCat64` does."""
+    """Combine pairs of hashes into one hash each, as TensorFlow's `FingerprintCat64` does."""
     factor = U(0xC6A4A7935BD1E995)
     joined = first ^ factor
     joined = (joined ^ _shift_mix(second * factor) * factor) * factor
@@ -66,7 +66,7 @@ def join_fingerprints(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def _texts(flat: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield the positions of the texts of each length, and their bytes, one row per text."""
+    """Yield, for each length, the positions of the strings, and their bytes, one row per string."""
     texts = [t if isinstance(t, bytes) else t.encode() for t in flat.tolist()]
     lengths = np.array([len(t) for t in texts], "int64")
     for length in np.unique(lengths):
@@ -76,7 +76,7 @@ def _texts(flat: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
 
 def _digits(flat: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield the positions of the integers of each length in decimal text, and their bytes."""
+    """Yield, for each decimal length, the positions of the integers, and their decimal bytes."""
     negative = flat < 0
     size = flat.astype("uint64")
     size[negative] = (~flat[negative].astype("int64")).astype("uint64") + U(1)
@@ -97,14 +97,14 @@ def _digits(flat: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
 
 def _word(rows: np.ndarray, start: int, size: int = 8) -> np.ndarray:
-    """Return little-endian integers of `size` bytes from each row, as uint64."""
+    """Read a little-endian integer of `size` bytes from each row, as uint64."""
     start = start % rows.shape[1] if start < 0 else start
     part = np.ascontiguousarray(rows[:, start : start + size])
     return part.view(f"<u{size}")[:, 0].astype("uint64")
 
 
 def _rotate(x: np.ndarray, by: int) -> np.ndarray:
-    """Rotate to the right."""
+    """Rotate bits to the right."""
     return (x >> U(by)) | (x << U(64 - by))
 
 
@@ -113,7 +113,7 @@ def _shift_mix(x: np.ndarray) -> np.ndarray:
 
 
 def _mix(a: Numbers, b: Numbers, factor: Numbers) -> np.ndarray:
-    """Return one number from two."""
+    """Mix two numbers into one."""
     a = _shift_mix((a ^ b) * factor)
     return _shift_mix((b ^ a) * factor) * factor
 
@@ -156,7 +156,7 @@ Pair = tuple[np.ndarray, np.ndarray]
 
 
 def _pair(rows: np.ndarray, start: int, a: np.ndarray, b: np.ndarray) -> Pair:
-    """Return two numbers from 32 bytes and two numbers."""
+    """Mix 32 bytes and two numbers into two numbers."""
     first, second, third, fourth = (_word(rows, start + 8 * i) for i in range(4))
     a = a + first
     b = _rotate(b + a + fourth, 21)

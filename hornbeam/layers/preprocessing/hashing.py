@@ -1,4 +1,4 @@
-"""Layers that turn text and integers into a fixed number of categories by hashing."""
+"""Layers that map text and integers to a fixed number of bins by hashing."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = ["HashedCrossing", "Hashing"]
 
 
 class _HashingLayer(TextLayer):
-    """What both layers share: bins, the output's form and its dtype."""
+    """Base class of both layers, which handles the bins and the output mode and dtype."""
 
     def __init__(
         self, modes: tuple[str, ...], num_bins: int, output_mode: str, sparse: bool,
@@ -62,16 +62,16 @@ class _HashingLayer(TextLayer):
 
     @property
     def needs_host(self) -> bool:
-        """Whether numbers are processed on the host too; always."""
+        """Whether numbers are also processed on the host: always true."""
         return True
 
     @property
     def can_adapt(self) -> bool:
-        """Whether there is something to learn; never."""
+        """Whether there is something to learn: always false."""
         return False
 
     def _form(self, bins: np.ndarray) -> Tensor:
-        """Return bins in the form of `output_mode`."""
+        """Convert bins to the output mode."""
         if self.output_mode == "int":
             return as_tensor(bins, self.compute_dtype)
         return encode(
@@ -89,28 +89,29 @@ class _HashingLayer(TextLayer):
 
 
 class Hashing(_HashingLayer):
-    """Assigns each text or integer to one of `num_bins` bins by its hash.
+    """Assigns each string or integer to one of `num_bins` bins by its hash.
 
-    It needs no vocabulary. Two values may get the same bin. The bins equal those of Keras: FarmHash
-    Fingerprint64 without a salt, SipHash-2-4 with one; integers are hashed as decimal text.
+    It needs no vocabulary. Different values can get the same bin. The bins are the same as in
+    Keras. The hash is FarmHash Fingerprint64 without a salt, and SipHash-2-4 with a salt. Integers
+    are hashed as decimal strings.
 
     Args:
-        num_bins: Number of bins, including the one of `mask_value`.
-        mask_value: Text or integer that gets bin 0; all others get bins from 1. Default: `None`,
-            no such value.
-        salt: An integer, or two: the key of the hash. Another salt gives other collisions. Default:
-            `None`, no salt.
-        output_mode: `"int"` (the bin), `"one_hot"`, `"multi_hot"` or `"count"`, as in
+        num_bins: Number of bins, including the bin of `mask_value`.
+        mask_value: String or integer that gets bin 0. Other values then get bins from 1 on.
+            Default: `None`, no mask value.
+        salt: An integer or two integers, the key of the hash. A different salt gives different
+            collisions. Default: `None`, no salt.
+        output_mode: `"int"` (the bin index), `"one_hot"`, `"multi_hot"` or `"count"`, as in
             `CategoryEncoding`. Default: `"int"`.
-        sparse: Whether to return a JAX `BCOO` array, if `output_mode` is not `"int"`. Default:
-            False.
+        sparse: Whether to return a JAX `BCOO` array. Needs an `output_mode` other than `"int"`.
+            Default: False.
 
-    Input: text or integers of any shape. It runs on the host.
+    Input: strings or integers of any shape. The layer runs on the host.
 
     Output: bins in the shape of the input, or vectors of length `num_bins`. As in Keras.
 
     Raises:
-        ValueError: If an argument is wrong.
+        ValueError: If an argument has an invalid value.
 
     Example:
         >>> import hornbeam as hb
@@ -148,7 +149,7 @@ class Hashing(_HashingLayer):
 
 
 def _equal(values: np.ndarray, value: str | int) -> np.ndarray:
-    """Return where `values` equal one text or integer."""
+    """Return a boolean array of where `values` equal a string or integer."""
     kind = values.dtype.kind
     if isinstance(value, str) and kind in "SO":
         found = values == value.encode()
@@ -159,21 +160,21 @@ def _equal(values: np.ndarray, value: str | int) -> np.ndarray:
 
 
 class HashedCrossing(_HashingLayer):
-    """Crosses features: each combination of their values gets a bin by its hash.
+    """Crosses features: assigns each combination of their values to a bin by its hash.
 
     Args:
         num_bins: Number of bins.
-        output_mode: `"int"` (the bin) or `"one_hot"`. Default: `"int"`.
+        output_mode: `"int"` (the bin index) or `"one_hot"`. Default: `"int"`.
         sparse: Whether to return a JAX `BCOO` array, for `"one_hot"`. Default: False.
 
-    Input: a list or tuple of at least two features, each text or integers of shape (B,), (B, 1) or
-    (). It runs on the host.
+    Input: a list or tuple of at least two features. Each holds strings or integers and has shape
+    (B,), (B, 1) or (). The layer runs on the host.
 
-    Output: bins in the shape of the inputs, or (B, num_bins). As in Keras.
+    Output: bins in the shape of the inputs, or vectors of shape (B, num_bins). As in Keras.
 
     Raises:
-        ValueError: If an argument is wrong, or the inputs are fewer than two, have other shapes or
-            hold numbers that are not integers.
+        ValueError: If an argument has an invalid value, there are fewer than two inputs, or an
+            input has another shape or holds floats.
 
     Example:
         >>> import hornbeam as hb
@@ -216,10 +217,11 @@ class HashedCrossing(_HashingLayer):
         return self._form(joined % np.uint64(self.num_bins))
 
     def _check(self, shapes: Sequence[Shape]) -> None:
-        """Raise an error if the features do not fit together."""
+        """Raise an error if the shapes of the features are not supported or differ."""
         if len(shapes) < 2:
             raise ValueError(
-                f"{self._label()}: at least two features are needed, received {len(shapes)}."
+                f"{self._label()}: the input must have at least two features, received"
+                f" {len(shapes)}."
             )
         fits = all(len(s) < 2 or (len(s) == 2 and s[1] in (1, None)) for s in shapes)
         if (
@@ -228,8 +230,8 @@ class HashedCrossing(_HashingLayer):
             or len({s[:1] for s in shapes} - {(None,)}) > 1
         ):
             raise ValueError(
-                f"{self._label()}: all features must have one shape, (), (batch,) or (batch, 1);"
-                f" received {list(shapes)}."
+                f"{self._label()}: all features must have the same shape, (), (batch,) or"
+                f" (batch, 1), received {list(shapes)}."
             )
 
     def compute_output_spec(self, inputs: Sequence[KerasTensor]) -> KerasTensor:

@@ -1,4 +1,4 @@
-"""The base of layers that map texts or integers to the indices of a vocabulary, and back."""
+"""Base class of layers that map strings or integers to vocabulary indices, and back."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ Counts = collections.Counter[Token]
 
 
 class IndexLookup(TextLayer):
-    """Base of `StringLookup` and `IntegerLookup`: a vocabulary and its indices.
+    """Base class of `StringLookup` and `IntegerLookup`, which holds the vocabulary.
 
-    The indices are, in this order: the one of `mask_token`, if there is one and the mode is
-    `"int"`; `num_oov_indices` of tokens out of the vocabulary; the vocabulary. The constructor's
-    arguments are described in the subclasses.
+    The indices are in this order: one index for `mask_token`, if it is given and the mode is
+    `"int"`, then `num_oov_indices` indices for out-of-vocabulary tokens, then the vocabulary. The
+    subclasses document the constructor's arguments.
     """
 
-    # A vocabulary is large and holds no layers.
+    # These attributes are large and contain no layers, so they need not be searched for layers.
     _not_children = TextLayer._not_children | {
         "_tokens", "_known", "_given", "_counts", "_documents",
     }  # fmt: skip
@@ -52,14 +52,16 @@ class IndexLookup(TextLayer):
         super().__init__(**kwargs)
         owner = type(self).__name__
         if max_tokens is not None and max_tokens <= 1:
-            raise ValueError(f"{owner}: `max_tokens` must be above 1, received {max_tokens!r}.")
+            raise ValueError(f"{owner}: `max_tokens` must be at least 2, received {max_tokens!r}.")
         if pad_to_max_tokens and max_tokens is None:
-            raise ValueError(f"{owner}: `pad_to_max_tokens=True` needs `max_tokens`.")
+            raise ValueError(
+                f"{owner}: `pad_to_max_tokens=True` needs `max_tokens`, received None."
+            )
         if num_oov_indices < 0:
             raise ValueError(
                 f"{owner}: `num_oov_indices` must be at least 0, received {num_oov_indices!r}."
             )
-        if output_mode == "binary":  # Keras 2's first name of it
+        if output_mode == "binary":  # the name in early versions of Keras 2
             output_mode = "multi_hot"
         check_mode(owner, output_mode, MODES)
         if invert and output_mode != "int":
@@ -73,7 +75,9 @@ class IndexLookup(TextLayer):
                 f"{owner}: `oov_method` must be 'floormod' or 'farmhash', received {oov_method!r}."
             )
         if idf_weights is not None and output_mode != "tf_idf":
-            raise ValueError(f"{owner}: `idf_weights` need `output_mode='tf_idf'`.")
+            raise ValueError(
+                f"{owner}: `idf_weights` needs `output_mode='tf_idf'`, received {output_mode!r}."
+            )
         self.max_tokens, self.num_oov_indices = max_tokens, num_oov_indices
         self.mask_token, self.oov_token, self.invert = mask_token, oov_token, invert
         self.output_mode, self.sparse, self.pad_to_max_tokens = (
@@ -94,24 +98,25 @@ class IndexLookup(TextLayer):
     # --- the vocabulary -----------------------------------------------------------------------
 
     def _special(self) -> list[Token]:
-        """Return the tokens before the vocabulary."""
+        """Return the special tokens, which come before the vocabulary."""
         mask = [] if self.mask_token is None or self.output_mode != "int" else [self.mask_token]
         return mask + [self.oov_token] * self.num_oov_indices
 
     def get_vocabulary(self, include_special_tokens: bool = True) -> list[Token]:
-        """Return the vocabulary; position `i` holds the token of index `i`.
+        """Return the vocabulary as a list. Position `i` holds the token of index `i`.
 
         Args:
-            include_special_tokens: Whether the tokens for masks and unknown tokens are included.
+            include_special_tokens: Whether to include the mask token and the out-of-vocabulary
+                token.
         """
         return (self._special() if include_special_tokens else []) + list(self._tokens)
 
     def vocabulary_size(self) -> int:
-        """Return the number of indices, including those of special tokens."""
+        """Return the number of indices, including the indices of special tokens."""
         return len(self._special()) + len(self._tokens)
 
     def unknown_index(self) -> int:
-        """Return the last index of tokens out of the vocabulary."""
+        """Return the last index for out-of-vocabulary tokens."""
         return len(self._special()) - 1
 
     def set_vocabulary(self, vocabulary: Any, idf_weights: ArrayLike | None = None) -> None:
@@ -119,26 +124,28 @@ class IndexLookup(TextLayer):
 
         Args:
             vocabulary: A list, tuple or array of tokens, or the path of a text file with one token
-                per line. It may begin with the special tokens.
+                per line. It may start with the special tokens.
             idf_weights: For `"tf_idf"`: one weight per token of `vocabulary`.
 
         Raises:
-            ValueError: If the vocabulary is empty, larger than `max_tokens`, holds a token twice or
-                a special token in a wrong place, or its weights are missing or do not fit.
+            ValueError: If the vocabulary is empty or larger than `max_tokens`, has repeated tokens
+                or a misplaced special token, or its weights are missing or have a wrong shape.
         """
         tokens = self._read(vocabulary)
         if not tokens:
-            raise ValueError(f"{self._label()}: the vocabulary must not be empty.")
+            raise ValueError(
+                f"{self._label()}: `vocabulary` must have at least one token, received none."
+            )
         if (self.output_mode == "tf_idf") != (idf_weights is not None):
             raise ValueError(
-                f"{self._label()}: a vocabulary needs `idf_weights` if `output_mode` is 'tf_idf',"
-                " and only then."
+                f"{self._label()}: `idf_weights` must be given with a vocabulary if and only if"
+                f" `output_mode` is 'tf_idf', received `output_mode`={self.output_mode!r}."
             )
         weights = None if idf_weights is None else np.asarray(idf_weights, "float32")
         if weights is not None and weights.shape != (len(tokens),):
             raise ValueError(
                 f"{self._label()}: `idf_weights` must have one number per token of the vocabulary,"
-                f" ({len(tokens)},); received shape {weights.shape}."
+                f" shape ({len(tokens)},), received shape {weights.shape}."
             )
         given = vocabulary if isinstance(vocabulary, (str, os.PathLike)) else list(tokens)
         special = self._special()
@@ -150,7 +157,7 @@ class IndexLookup(TextLayer):
         self._given = (given, None if idf_weights is None else np.ravel(idf_weights).tolist())
 
     def _read(self, vocabulary: Any) -> list[Token]:
-        """Return the tokens of a list, an array or a file."""
+        """Return the tokens of a list, array or file."""
         if isinstance(vocabulary, (str, os.PathLike)):
             refuse_from_files(f"{type(self).__name__}: `vocabulary`", vocabulary)
             lines = Path(vocabulary).read_text(self._encoding()).splitlines()
@@ -163,20 +170,21 @@ class IndexLookup(TextLayer):
         repeated = [t for t, n in collections.Counter(tokens).items() if n > 1]
         if repeated:
             raise ValueError(
-                f"{self._label()}: the vocabulary holds {repeated[:10]!r} more than once. Remove"
-                " the repeated tokens."
+                f"{self._label()}: the tokens of the vocabulary must be unique, received repeated"
+                f" tokens {repeated[:10]!r}. Remove the repeated tokens."
             )
         reserved = [t for t in (self.mask_token, self.oov_token) if t is not None and t in tokens]
         if reserved:
             raise ValueError(
-                f"{self._label()}: the vocabulary holds the special token {reserved[0]!r}. Remove"
-                f" it, or begin the vocabulary with all special tokens, {self._special()!r}."
+                f"{self._label()}: the vocabulary contains the special token {reserved[0]!r}."
+                " Remove it, or start the vocabulary with all special tokens,"
+                f" {self._special()!r}."
             )
         size = len(self._special()) + len(tokens)
         if self.max_tokens is not None and size > self.max_tokens:
             raise ValueError(
-                f"{self._label()}: the vocabulary has {size} tokens with the special ones, more"
-                f" than `max_tokens`, {self.max_tokens}."
+                f"{self._label()}: the vocabulary must have at most `max_tokens`={self.max_tokens}"
+                f" tokens, including special tokens, received {size}."
             )
 
     def _store(self, tokens: Sequence[Token], weights: np.ndarray | None) -> None:
@@ -195,16 +203,16 @@ class IndexLookup(TextLayer):
 
     @property
     def can_adapt(self) -> bool:
-        """Whether neither the constructor nor `set_vocabulary` got the vocabulary."""
+        """Whether the vocabulary was not set by the constructor or `set_vocabulary`."""
         return self._given is None
 
     def adapt(self, data: Data, steps: int | None = None) -> None:
-        """Learn the vocabulary: the most frequent tokens first. A later call replaces it.
+        """Learn the vocabulary, sorted by frequency. A later call replaces it.
 
-        Tokens that occur equally often are in descending order, as in Keras.
+        Tokens with the same frequency are in descending order, as in Keras.
 
         Args:
-            data: An array of tokens, or batches of them, as for `PreprocessingLayer.adapt`. For
+            data: An array of tokens, or batches of them, as in `PreprocessingLayer.adapt`. For
                 `"tf_idf"`, a row is a document.
             steps: Number of batches to read. Default: all.
 
@@ -216,11 +224,11 @@ class IndexLookup(TextLayer):
         super().adapt(data, steps)
 
     def check_adaptable(self, label: str) -> None:
-        """Raise an error that names `label` if the vocabulary was set by the user."""
+        """Raise an error if the user set the vocabulary. The message names `label`."""
         if self._given is not None:
             raise ValueError(
-                f"{label}: has its vocabulary from its constructor or from `set_vocabulary`; there"
-                " is nothing to adapt."
+                f"{label}: there is nothing to adapt, because the constructor or `set_vocabulary`"
+                " set the vocabulary. Make a layer without a vocabulary to adapt it."
             )
 
     def reset_state(self) -> None:
@@ -244,8 +252,8 @@ class IndexLookup(TextLayer):
         """Set the vocabulary from counts.
 
         Args:
-            counts: How often each token occurs.
-            documents: In how many documents each token occurs, for `"tf_idf"`.
+            counts: Number of occurrences of each token.
+            documents: Number of documents that contain each token, for `"tf_idf"`.
             rows: Number of documents.
         """
         self._counts, self._documents, self._rows = counts, documents, rows
@@ -271,10 +279,10 @@ class IndexLookup(TextLayer):
     # --- the call -----------------------------------------------------------------------------
 
     def check_vocabulary(self, label: str) -> None:
-        """Raise an error that names `label` if there is no vocabulary yet."""
+        """Raise an error if there is no vocabulary yet. The message names `label`."""
         if not self._tokens:
             raise ValueError(
-                f"{label}: has no vocabulary yet. Call `adapt`, or pass `vocabulary` to the"
+                f"{label} has no vocabulary yet. Call `adapt`, or pass `vocabulary` to the"
                 " constructor."
             )
 
@@ -285,7 +293,7 @@ class IndexLookup(TextLayer):
         return self.form(self.indices(inputs))
 
     def form(self, indices: Any) -> Tensor:
-        """Return indices in the form of `output_mode`."""
+        """Convert indices to the output mode."""
         if self.output_mode == "int":
             return as_tensor(indices, "int64")
         idf = self._idf
@@ -300,18 +308,18 @@ class IndexLookup(TextLayer):
         return (self.max_tokens or 0) if self.pad_to_max_tokens else self.vocabulary_size()
 
     def indices(self, values: Any) -> Any:
-        """Return the index of each token. Where the mode drops the mask token, its index is -1."""
+        """Return the index of each token. The mask token has index -1 in modes that drop it."""
         raise NotImplementedError
 
     def _tokens_of(self, indices: Any) -> Any:
         raise NotImplementedError
 
     def _values(self, x: Any) -> Any:
-        """Return an input as an array of tokens."""
+        """Convert an input to an array of tokens."""
         raise NotImplementedError
 
     def _list(self, values: np.ndarray) -> list[Token]:
-        """Return an array of tokens as a list of tokens."""
+        """Convert an array of tokens to a flat list."""
         raise NotImplementedError
 
     def _token(self, x: Any) -> Token:
@@ -324,13 +332,13 @@ class IndexLookup(TextLayer):
         """Return the indices of unknown tokens.
 
         Args:
-            hashes: A number for each unknown token; its remainder chooses among the indices.
-            values: The unknown tokens, for the error.
+            hashes: One number per unknown token. Its remainder selects one of the indices.
+            values: The unknown tokens, for the error message.
         """
         if self.num_oov_indices == 0:
             raise ValueError(
-                f"{self._label()}: the vocabulary lacks {self._list(values)[:5]!r}. Set"
-                " `num_oov_indices` to 1 or more to allow unknown tokens."
+                f"{self._label()}: the tokens {self._list(values)[:5]!r} are not in the vocabulary."
+                " Set `num_oov_indices` to 1 or more to allow unknown tokens."
             )
         first = len(self._special()) - self.num_oov_indices
         return first + hashes % hashes.dtype.type(self.num_oov_indices)
@@ -379,8 +387,8 @@ class IndexLookup(TextLayer):
         broken = [t for t in tokens if "\n" in t or "\r" in t]
         if broken:
             raise ValueError(
-                f"{self._label()}: a file holds one token per line, so the token {broken[0]!r}"
-                " cannot be saved. Pass the vocabulary to the constructor instead."
+                f"{self._label()}: the token {broken[0]!r} cannot be saved, because the file has"
+                " one token per line. Pass the vocabulary to the constructor instead."
             )
         Path(dir_path, "vocabulary.txt").write_bytes("\n".join(tokens).encode())
 
@@ -392,8 +400,8 @@ class IndexLookup(TextLayer):
         special = self._special()
         if tokens[: len(special)] != special:
             raise ValueError(
-                f"{self._label()}: the file's vocabulary must begin with the special tokens"
-                f" {special!r}; it begins with {tokens[: len(special)]!r}."
+                f"{self._label()}: the file's vocabulary must start with the special tokens"
+                f" {special!r}, received {tokens[: len(special)]!r}."
             )
         tokens = tokens[len(special) :]
         self._check_tokens(tokens)

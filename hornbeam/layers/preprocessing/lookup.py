@@ -1,4 +1,4 @@
-"""Layers that map texts or integers to the indices of a vocabulary, and back."""
+"""Layers that map strings or integers to vocabulary indices, and back."""
 
 from __future__ import annotations
 
@@ -23,38 +23,37 @@ __all__ = ["IntegerLookup", "StringLookup"]
 
 
 class StringLookup(IndexLookup):
-    """Maps texts to the indices of a vocabulary, or indices to texts.
+    """Maps strings to vocabulary indices, or indices to strings.
 
     Args:
-        max_tokens: Largest number of indices, special ones included. Default: `None`, no limit.
-        num_oov_indices: Number of indices for texts out of the vocabulary; a hash chooses among
-            them. With 0, such a text is an error. Default: 1.
-        mask_token: Text for padding, with index 0. Default: `None`, no such text.
-        oov_token: Text that stands for unknown texts, for `invert`. Default: `"[UNK]"`.
-        vocabulary: A list or array of texts, or the path of a file with one text per line. Default:
-            `None`, learned by `adapt`.
-        idf_weights: For `"tf_idf"` and `vocabulary`: one weight per text.
-        invert: Whether to map indices to texts. Default: False.
-        output_mode: `"int"` (indices), or `"one_hot"`, `"multi_hot"`, `"count"` or `"tf_idf"`, as
-            in `CategoryEncoding`. Default: `"int"`.
-        pad_to_max_tokens: Whether encoded vectors have the length `max_tokens`, even if the
-            vocabulary is smaller. Default: False.
-        sparse: Whether to return a JAX `BCOO` array, if `output_mode` is not `"int"`. Default:
-            False.
+        max_tokens: Maximum number of indices, including special tokens. Default: `None`, no limit.
+        num_oov_indices: Number of indices for out-of-vocabulary strings. A hash selects one of
+            them. With 0, an unknown string is an error. Default: 1.
+        mask_token: String for padding, with index 0. Default: `None`, no mask token.
+        oov_token: String that represents unknown strings, for `invert`. Default: `"[UNK]"`.
+        vocabulary: A list or array of strings, or the path of a file with one string per line.
+            Default: `None`, learned by `adapt`.
+        idf_weights: One weight per string of `vocabulary`, for `"tf_idf"`.
+        invert: Whether to map indices to strings. Default: False.
+        output_mode: `"int"` (indices), `"one_hot"`, `"multi_hot"`, `"count"` or `"tf_idf"`, as in
+            `CategoryEncoding`. Default: `"int"`.
+        pad_to_max_tokens: Whether encoded vectors have length `max_tokens`, even if the vocabulary
+            is smaller. Default: False.
+        sparse: Whether to return a JAX `BCOO` array. Needs an `output_mode` other than `"int"`.
+            Default: False.
         encoding: Encoding of bytes and files. Default: `"utf-8"`.
-        salt: An integer or two: the key of the hash that chooses among `num_oov_indices`. Default:
-            `None`, no key.
-        oov_method: In Keras's files. Texts are always hashed; the remainder of an integer, which it
-            may name, is for `IntegerLookup`.
+        salt: An integer or two integers, the key of the hash that selects one of `num_oov_indices`.
+            Default: `None`, no key.
+        oov_method: Without effect, because strings are always hashed. Accepted for Keras's files.
 
-    Input: texts of any shape; with `invert`, integers. It runs on the host.
+    Input: strings of any shape, or integers with `invert`. The layer runs on the host.
 
     Output: int32 indices in the shape of the input, or vectors. With `invert`, a NumPy array of
-    texts. As in Keras.
+    strings. As in Keras.
 
     Raises:
-        ValueError: If an argument or the vocabulary is wrong, the layer has no vocabulary yet, or a
-            text is unknown and `num_oov_indices` is 0.
+        ValueError: If an argument or the vocabulary is invalid, the layer has no vocabulary yet, or
+            a string is unknown and `num_oov_indices` is 0.
 
     Example:
         >>> import hornbeam as hb
@@ -92,7 +91,7 @@ class StringLookup(IndexLookup):
             return x.decode(self.encoding)
         if not isinstance(x, str):
             raise ValueError(
-                f"{self._label()}: the vocabulary must hold texts, received {x!r:.80}. Use"
+                f"{self._label()}: the vocabulary must hold strings, received {x!r:.80}. Use"
                 " `IntegerLookup` for integers."
             )
         return x
@@ -117,7 +116,7 @@ class StringLookup(IndexLookup):
         try:
             tokens = None if counted is None else [token.decode() for token in counted[0]]
         except UnicodeDecodeError:
-            tokens = None  # the error is about the first such text
+            tokens = None  # the count in Python raises an error about the text
         if counted is None or tokens is None:
             super()._count(values)
             return
@@ -125,7 +124,7 @@ class StringLookup(IndexLookup):
             self._counts[token] += count
 
     def table(self) -> TextTable:
-        """Return the index of each text of the vocabulary, and of the mask token."""
+        """Return a table of the indices of the vocabulary and of the mask token."""
         if self._known is None:
             known = {t: i for i, t in enumerate(self._tokens, len(self._special()))}
             if self.mask_token is not None:
@@ -147,7 +146,7 @@ class StringLookup(IndexLookup):
         return found.reshape(values.shape)
 
     def _as_utf8(self, values: np.ndarray) -> np.ndarray:
-        """Return texts without bytes of another encoding, because the hash is that of UTF-8."""
+        """Decode bytes that are not UTF-8, because hashes are computed from UTF-8."""
         if values.dtype.kind not in "SO" or is_utf8(self.encoding):
             return values
         return np.array(self._list(values), object)
@@ -163,37 +162,37 @@ class StringLookup(IndexLookup):
 
 
 class IntegerLookup(IndexLookup):
-    """Maps integers to the indices of a vocabulary, or indices to integers.
+    """Maps integers to vocabulary indices, or indices to integers.
 
     It works on the host and inside compiled functions.
 
     Args:
-        max_tokens: Largest number of indices, special ones included. Default: `None`, no limit.
-        num_oov_indices: Number of indices for integers out of the vocabulary; the remainder of the
-            integer chooses among them. With 0, such an integer is an error. Default: 1.
-        mask_token: Integer for padding, with index 0. Default: `None`, no such integer.
-        oov_token: Integer that stands for unknown ones, for `invert`. Default: -1.
-        vocabulary: A list or array of integers, or the path of a file with one per line. Default:
-            `None`, learned by `adapt`.
-        vocabulary_dtype: Only `"int64"`.
-        idf_weights: For `"tf_idf"` and `vocabulary`: one weight per integer.
+        max_tokens: Maximum number of indices, including special tokens. Default: `None`, no limit.
+        num_oov_indices: Number of indices for out-of-vocabulary integers. The remainder of the
+            integer selects one of them. With 0, an unknown integer is an error. Default: 1.
+        mask_token: Integer for padding, with index 0. Default: `None`, no mask token.
+        oov_token: Integer that represents unknown integers, for `invert`. Default: -1.
+        vocabulary: A list or array of integers, or the path of a file with one integer per line.
+            Default: `None`, learned by `adapt`.
+        vocabulary_dtype: Must be `"int64"`.
+        idf_weights: One weight per integer of `vocabulary`, for `"tf_idf"`.
         invert: Whether to map indices to integers. Default: False.
-        output_mode: `"int"` (indices), or `"one_hot"`, `"multi_hot"`, `"count"` or `"tf_idf"`, as
-            in `CategoryEncoding`. Default: `"int"`.
-        sparse: Whether to return a JAX `BCOO` array, if `output_mode` is not `"int"`. Default:
-            False.
-        pad_to_max_tokens: Whether encoded vectors have the length `max_tokens`, even if the
-            vocabulary is smaller. Default: False.
-        oov_method: `"floormod"` (the remainder of the integer) or `"farmhash"` (of the hash of its
-            decimal text). Default: `"floormod"`.
-        salt: An integer or two: the key of the hash, for `"farmhash"`.
+        output_mode: `"int"` (indices), `"one_hot"`, `"multi_hot"`, `"count"` or `"tf_idf"`, as in
+            `CategoryEncoding`. Default: `"int"`.
+        sparse: Whether to return a JAX `BCOO` array. Needs an `output_mode` other than `"int"`.
+            Default: False.
+        pad_to_max_tokens: Whether encoded vectors have length `max_tokens`, even if the vocabulary
+            is smaller. Default: False.
+        oov_method: `"floormod"` to use the remainder of the integer, or `"farmhash"` to use the
+            remainder of the hash of the decimal string. Default: `"floormod"`.
+        salt: An integer or two integers, the key of the hash, for `"farmhash"`.
 
     Input: integers of any shape.
 
     Output: int32 indices in the shape of the input, or vectors. As in Keras.
 
     Raises:
-        ValueError: If an argument or the vocabulary is wrong, the layer has no vocabulary yet, or
+        ValueError: If an argument or the vocabulary is invalid, the layer has no vocabulary yet, or
             an integer is unknown and `num_oov_indices` is 0.
 
     Example:
@@ -216,7 +215,9 @@ class IntegerLookup(IndexLookup):
                 f"IntegerLookup: `vocabulary_dtype` must be 'int64', received {vocabulary_dtype!r}."
             )
         if salt is not None and oov_method != "farmhash":
-            raise ValueError("IntegerLookup: `salt` needs `oov_method='farmhash'`.")
+            raise ValueError(
+                f"IntegerLookup: `salt` needs `oov_method='farmhash'`, received {oov_method!r}."
+            )
         self.vocabulary_dtype = vocabulary_dtype
         super().__init__(
             max_tokens, num_oov_indices, mask_token, oov_token, vocabulary, idf_weights, invert,
@@ -271,7 +272,7 @@ class IntegerLookup(IndexLookup):
 
     @property
     def needs_host(self) -> bool:
-        """Whether numbers are hashed, which happens on the host only."""
+        """Whether integers are hashed, which is only possible on the host."""
         return self.oov_method != "floormod"
 
     def _hashes(self, values: np.ndarray) -> np.ndarray:
@@ -283,7 +284,7 @@ class IntegerLookup(IndexLookup):
         """Return the indices of unknown integers inside a compiled function."""
         if self.oov_method != "floormod":
             raise ValueError(
-                f"{self._label()}: `oov_method='farmhash'` runs on the host only. Use 'floormod'"
+                f"{self._label()}: `oov_method='farmhash'` runs only on the host. Use 'floormod'"
                 " inside compiled functions."
             )
         if self.num_oov_indices == 0:

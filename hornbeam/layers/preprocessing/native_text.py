@@ -1,7 +1,7 @@
-"""Work on many texts at once: by hornbeam-cpu if it is installed, else in Python.
+"""Processes many texts at once, with hornbeam-cpu if it is installed, else in Python.
 
-Texts that hornbeam-cpu does not take, such as ones that UTF-8 cannot represent, are left to Python,
-which also raises the right error.
+Python also processes texts that hornbeam-cpu does not support, for example texts that UTF-8 cannot
+represent, and raises the right errors.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from hornbeam.ops.routes import text_kernels
 
 __all__ = ["WHOLE", "Plan", "TextTable", "count_tokens", "is_utf8", "native_hashes"]
 
-# How texts become tokens: whether letters are lowered, whether punctuation is removed, how to split
-# (0: not at all, 1: at whitespace, 2: into characters), and the sizes of n-grams.
+# How to convert texts to tokens: whether to lower letters, whether to remove punctuation, how to
+# split (0: not at all, 1: at whitespace, 2: into characters), and the sizes of n-grams.
 Plan = tuple[bool, bool, int, tuple[int, ...]]
 WHOLE: Plan = (False, False, 0, ())  # each text is one token
 
 
 @functools.cache
 def is_utf8(encoding: str) -> bool:
-    """Return whether a name stands for UTF-8, the only encoding of hornbeam-cpu.
+    """Return whether an encoding is UTF-8, the only encoding that hornbeam-cpu supports.
 
     Args:
-        encoding: The name.
+        encoding: Name of the encoding.
 
     Example:
         >>> is_utf8("UTF8"), is_utf8("latin-1")
@@ -40,10 +40,10 @@ def is_utf8(encoding: str) -> bool:
 
 
 class TextTable:
-    """The number of each text of a vocabulary.
+    """Table of the numbers of the texts of a vocabulary.
 
     Args:
-        numbers: The number of each text.
+        numbers: Dictionary from texts to numbers.
 
     Example:
         >>> table = TextTable({"cat": 2, "dog": 3})
@@ -60,7 +60,7 @@ class TextTable:
         return TextTable, (self.numbers,)
 
     def encoded(self, encoding: str) -> dict[bytes, int]:
-        """Return the number of each text in bytes.
+        """Return a dictionary from encoded texts to numbers.
 
         Args:
             encoding: Encoding of the bytes.
@@ -70,14 +70,14 @@ class TextTable:
         return self._encoded[1]
 
     def find(self, texts: np.ndarray, encoding: str) -> np.ndarray:
-        """Return the number of each text, -2 if it has none; integers of shape (N,).
+        """Return the number of each text, or -2 for unknown texts, as integers of shape (N,).
 
         Args:
             texts: Texts of any shape.
             encoding: Encoding of bytes.
 
         Raises:
-            UnicodeDecodeError: If bytes are no text in this encoding.
+            UnicodeDecodeError: If bytes cannot be decoded.
         """
         native = self._table(encoding)
         if native is not None:
@@ -93,15 +93,17 @@ class TextTable:
     def sequences(
         self, texts: np.ndarray, plan: Plan, encoding: str, length: int, unknown: int, padding: int
     ) -> np.ndarray | None:
-        """Return the numbers of the tokens of each text, (N, T), or `None`: not by hornbeam-cpu.
+        """Return the token numbers of each text, of shape (N, T).
+
+        The result is `None` if hornbeam-cpu cannot compute it.
 
         Args:
             texts: Texts of shape (N,).
-            plan: How texts become tokens.
+            plan: How to convert texts to tokens.
             encoding: Encoding of bytes.
-            length: T. 0 means the most tokens of a text.
-            unknown: Number of tokens that are not in the table.
-            padding: Number behind the last token.
+            length: T. 0 means the largest number of tokens in a text.
+            unknown: Number for tokens that are not in the table.
+            padding: Number that fills the places after the last token.
         """
         native = self._table(encoding)
         if native is None:
@@ -110,7 +112,7 @@ class TextTable:
         return found and np.frombuffer(found[0], "int32").reshape(texts.size, found[1])
 
     def _table(self, encoding: str) -> Any:
-        """Return hornbeam-cpu's table, or `None` if it is not to be used."""
+        """Return hornbeam-cpu's table, or `None` if hornbeam-cpu cannot be used."""
         kernels = text_kernels()
         if kernels is None or not is_utf8(encoding):
             return None
@@ -123,13 +125,13 @@ class TextTable:
 def count_tokens(
     texts: np.ndarray, plan: Plan, encoding: str
 ) -> tuple[list[bytes], list[int], list[int]] | None:
-    """Return the tokens of texts, how often each occurs, and in how many texts.
+    """Return the tokens of texts, their numbers of occurrences, and their numbers of texts.
 
-    The result is `None` if hornbeam-cpu cannot do it.
+    The result is `None` if hornbeam-cpu cannot compute it.
 
     Args:
         texts: Texts of shape (N,).
-        plan: How texts become tokens.
+        plan: How to convert texts to tokens.
         encoding: Encoding of bytes.
     """
     kernels = text_kernels()
@@ -141,7 +143,7 @@ def count_tokens(
 def native_hashes(values: np.ndarray, key: tuple[int, int] | None) -> np.ndarray | None:
     """Return the hash of each text or integer, uint64 in the shape of `values`.
 
-    The result is `None` if hornbeam-cpu cannot do it.
+    The result is `None` if hornbeam-cpu cannot compute it.
 
     Args:
         values: Texts or integers.
@@ -161,7 +163,7 @@ def native_hashes(values: np.ndarray, key: tuple[int, int] | None) -> np.ndarray
 
 
 def _source(texts: np.ndarray) -> Any:
-    """Return texts in a form that hornbeam-cpu reads: a list, or the memory of an array."""
+    """Convert texts to the input of hornbeam-cpu: a list, or the memory of an array."""
     if texts.dtype.kind not in "US" or not texts.dtype.itemsize:
         return texts.reshape(-1).tolist()
     flat = np.ascontiguousarray(texts, texts.dtype.newbyteorder("=")).reshape(-1)

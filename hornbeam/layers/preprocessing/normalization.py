@@ -1,4 +1,4 @@
-"""A layer that normalizes features to mean 0 and variance 1."""
+"""Layer that normalizes features to mean 0 and variance 1."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ __all__ = ["Normalization"]
 
 @dataclass
 class _Moments:
-    """Mean and variance of the samples so far, in float64.
+    """Running mean and variance of samples, in float64.
 
-    Batches are merged as if they were one array, by the update of Chan, Golub and LeVeque,
+    Batches are combined as if they were one array, with the update of Chan, Golub and LeVeque,
     "Updating Formulae and a Pairwise Algorithm for Computing Sample Variances", 1979.
     """
 
@@ -45,26 +45,26 @@ class _Moments:
 
 
 class Normalization(PreprocessingLayer):
-    """Shifts and scales features to mean 0 and variance 1: `(x - mean) / sqrt(variance)`.
+    """Normalizes features to mean 0 and variance 1: `(x - mean) / sqrt(variance)`.
 
-    Pass the mean and variance, or let `adapt` measure them. Until then they are 0 and 1. Training
-    does not change them.
+    Pass the mean and variance, or call `adapt` to compute them from data. Before `adapt`, they are
+    0 and 1. Training does not change them.
 
     Args:
-        axis: Axis or axes whose positions each get their own mean and variance; axis 0 is the
+        axis: Axis or axes that keep a separate mean and variance for each index. Axis 0 is the
             batch. `None` uses one mean and variance for all values. Default: -1, the last axis.
-        mean, variance: Numbers, or arrays with the sizes of `axis`; pass both or neither. Default:
-            `None`, measured by `adapt`.
-        invert: Whether to undo a normalization: `x * sqrt(variance) + mean`. Default: False.
+        mean, variance: Numbers, or arrays with the sizes of `axis`. Pass both or neither. Default:
+            `None`, computed by `adapt`.
+        invert: Whether to invert the normalization: `x * sqrt(variance) + mean`. Default: False.
 
     Input and output: (B, ...). As in Keras.
 
-    Weights: `mean` and `variance` with the sizes of `axis`, and `count`, a number that Keras's
-    files hold. There are no weights if the constructor gets `mean` and `variance`.
+    Weights: `mean` and `variance` with the sizes of `axis`, and `count`, which is part of Keras's
+    files. There are no weights if the constructor gets `mean` and `variance`.
 
     Raises:
         ValueError: If only one of `mean` and `variance` is given, they have more axes than `axis`,
-            or the input does not have `axis` or its size is unknown.
+            or the input lacks `axis` or has an unknown size there.
 
     Example:
         >>> import hornbeam as hb
@@ -76,7 +76,7 @@ class Normalization(PreprocessingLayer):
     """
 
     axis: tuple[int, ...]
-    # Properties that hold no layers.
+    # These properties hold no layers.
     _not_children = Layer._not_children | {"mean", "variance"}
 
     def __init__(
@@ -91,8 +91,8 @@ class Normalization(PreprocessingLayer):
             )
         if (mean is None) != (variance is None):
             raise ValueError(
-                f"Normalization: give both `mean` and `variance`; received {mean!r} and"
-                f" {variance!r}."
+                "Normalization: both or neither of `mean` and `variance` must be given, received"
+                f" {mean!r} and {variance!r}."
             )
         self.axis, self.invert, self.supports_masking = axes, invert, True
         self._moments = _Moments()
@@ -103,8 +103,8 @@ class Normalization(PreprocessingLayer):
             self.input_variance
         ):
             raise ValueError(
-                "Normalization: `mean` and `variance` must have one shape, received "
-                f"{np.shape(self.input_mean)} and {np.shape(self.input_variance)}."
+                "Normalization: `mean` and `variance` must have the same shape, received"
+                f" {np.shape(self.input_mean)} and {np.shape(self.input_variance)}."
             )
 
     def _given(self, name: str, value: Any) -> Any:
@@ -112,13 +112,13 @@ class Normalization(PreprocessingLayer):
             return None
         if np.ndim(value) > len(self.axis):
             raise ValueError(
-                f"Normalization: `{name}` of shape {np.shape(value)} has more axes than `axis`"
-                f" {self.axis} names."
+                f"Normalization: the rank of `{name}` must be at most {len(self.axis)}, the number"
+                f" of axes in `axis`={self.axis}, received shape {np.shape(value)}."
             )
         return float(value) if np.ndim(value) == 0 else np.asarray(value, "float32").tolist()
 
     def get_config(self) -> dict[str, Any]:
-        # Not derived from the attributes: `mean` and `variance` are arrays there.
+        # The constructor's arguments, because the attributes `mean` and `variance` are arrays.
         return {
             "name": self.name,
             "trainable": self.trainable,
@@ -134,8 +134,8 @@ class Normalization(PreprocessingLayer):
         kept = sorted(check_axes(self._label(), self.axis, rank))
         if any(input_shape[a] is None for a in kept):
             raise ValueError(
-                f"{self._label()}: the size of `axis` {self.axis} must be known, received"
-                f" {input_shape}."
+                f"{self._label()}: the input must have a known size along `axis`={self.axis},"
+                f" received shape {input_shape}."
             )
         sizes = tuple(input_shape[a] for a in kept)
         self._kept, self._rank = tuple(kept), rank
@@ -158,24 +158,25 @@ class Normalization(PreprocessingLayer):
 
     @property
     def can_adapt(self) -> bool:
-        """Whether the constructor got no `mean` and `variance`."""
+        """Whether the constructor did not get `mean` and `variance`."""
         return self.input_mean is None
 
     def adapt(self, data: Data) -> None:
-        """Measure mean and variance. A later call replaces the result.
+        """Compute the mean and variance of data. A later call replaces the result.
 
         Args:
-            data: An array (samples, ...), or batches: a `PyDataset`, a generator or other iterable,
-                or a data set of another library. If a batch is a tuple, its first item is used.
+            data: An array of shape (samples, ...), or batches: a `PyDataset`, a generator or other
+                iterable, or a data set of another library. If a batch is a tuple, its first item is
+                used.
 
         Raises:
-            ValueError: If the constructor got mean and variance, there are no samples, they are not
-                numbers, or their shape does not fit the layer.
+            ValueError: If the constructor got `mean` and `variance`, there are no samples, the
+                samples are not numbers, or their shape does not match the built shape.
         """
         if self.input_mean is not None:
             raise ValueError(
-                f"{self._label()}: has its `mean` and `variance` from its constructor; there is"
-                " nothing to adapt."
+                f"{self._label()}: there is nothing to adapt, because the constructor got `mean`"
+                " and `variance`. Make a layer without them to adapt it."
             )
         super().adapt(data)
 
@@ -196,9 +197,9 @@ class Normalization(PreprocessingLayer):
         shape = tuple(data.shape[a] for a in self._kept) if data.ndim == self._rank else None
         if shape != self.adapt_mean.shape:
             raise ValueError(
-                f"{self._label()}: `data` of shape {data.shape} does not fit the shape that the"
-                " layer was built with:"
-                f" {self._build_shapes and self._build_shapes['input_shape']}."
+                f"{self._label()}: `data` must match the shape with which the layer was built,"
+                f" {self._build_shapes and self._build_shapes['input_shape']}, received shape"
+                f" {data.shape}."
             )
         self._moments.add(data, tuple(a for a in range(data.ndim) if a not in self._kept))
 
@@ -208,19 +209,19 @@ class Normalization(PreprocessingLayer):
             self.adapt_variance.assign(self._moments.variance)
 
     def _wide(self, value: ArrayLike) -> Any:
-        """Reshape an array with the sizes of `axis` to broadcast against the input."""
+        """Reshape an array with the sizes of `axis` so that it broadcasts with the input."""
         value = jnp.asarray(value, "float32")
         sizes = iter((1,) * (len(self._kept) - value.ndim) + value.shape)
         return value.reshape([next(sizes) if a in self._kept else 1 for a in range(self._rank)])
 
     @property
     def mean(self) -> Tensor:
-        """The mean, with as many axes as the input."""
+        """The mean, with the same rank as the input."""
         return self._wide(self.adapt_mean.value if self.input_mean is None else self.input_mean)
 
     @property
     def variance(self) -> Tensor:
-        """The variance, with as many axes as the input."""
+        """The variance, with the same rank as the input."""
         return self._wide(
             self.adapt_variance.value if self.input_variance is None else self.input_variance
         )

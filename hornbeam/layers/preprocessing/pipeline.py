@@ -1,4 +1,4 @@
-"""A layer that applies other layers in order."""
+"""Layer that applies other layers in order."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Pipeline(Layer):
 
     Args:
         layers: The layers.
-        name: Name. Default: `"pipeline"`, numbered.
+        name: Name of the layer. Default: `"pipeline"`, numbered.
 
-    Input and output: as for the first and the last layer. As in Keras.
+    Input: as for the first layer. Output: as for the last layer. As in Keras.
 
     Raises:
         ValueError: If `layers` is not a list of layers.
@@ -50,9 +50,9 @@ class Pipeline(Layer):
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
-        # Keras's constructor takes no more.
+        # Keras's constructor accepts only these arguments.
         return {key: config[key] for key in ("layers", "name")}
 
     def get_build_config(self) -> dict[str, Any] | None:
-        """Return `None`: the configuration of each layer inside says how to build it."""
+        """Return `None`, because each inner layer's configuration has its build configuration."""
         return None

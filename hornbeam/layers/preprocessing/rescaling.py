@@ -1,4 +1,4 @@
-"""A layer that multiplies by a factor and adds an offset."""
+"""Layer that multiplies its input by a factor and adds an offset."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ class Rescaling(Layer):
     """Multiplies the input by a factor and adds an offset: `x * scale + offset`.
 
     Args:
-        scale: Factor: a number, or an array that broadcasts to the input, such as one per channel.
+        scale: Factor. A number, or an array that broadcasts to the input, for example with one
+            factor per channel.
         offset: Number to add, or an array that broadcasts to the input. Default: 0.
 
     Input and output: any shape. As in Keras.
 
     Raises:
-        ValueError: In the call, if `scale` or `offset` holds no numbers or does not broadcast to
-            the input.
+        ValueError: In the call, if `scale` or `offset` is not numeric or does not broadcast to the
+            input.
 
     Example:
         >>> import hornbeam as hb

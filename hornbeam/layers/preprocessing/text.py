@@ -1,4 +1,4 @@
-"""The base of layers that take text, which they process on the host with NumPy."""
+"""Base class of layers that process text, on the host with NumPy."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ def is_text(x: Any) -> bool:
 
 
 def as_host_array(x: Any, label: str) -> np.ndarray:
-    """Return texts or numbers as a NumPy array.
+    """Convert text or numbers to a NumPy array.
 
     Args:
         x: A text, nested lists of texts, an array of text or numbers, a column of a table, or a
-            tensor of another library that has the method `numpy`.
-        label: The layer, for the error.
+            tensor of another library with a method `numpy`.
+        label: Name of the layer, for error messages.
 
     Raises:
-        ValueError: If there is something other than text among texts, or `x` is a tracer.
+        ValueError: If an array of text has an item that is not text, or `x` is a tracer.
     """
     if isinstance(x, jax.core.Tracer):
         raise ValueError(
-            f"{label}: runs on the host, so it cannot be part of a compiled function. Call it on"
+            f"{label} runs on the host, so it cannot be part of a compiled function. Call it on"
             " the data, before the model."
         )
     if isinstance(x, Variable):
@@ -48,8 +48,8 @@ def as_host_array(x: Any, label: str) -> np.ndarray:
         elif hasattr(x, "numpy"):
             x = x.numpy()
         try:
-            # An array of texts of fixed length would take the memory of the longest for each, and
-            # cut zeros at the end.
+            # A fixed-length array of text would use the memory of the longest text for each item,
+            # and remove trailing null characters.
             x = np.array(x, object) if holds_texts(x) else np.asarray(x)
         except ValueError:
             raise ValueError(_UNEVEN.format(label)) from None
@@ -59,13 +59,13 @@ def as_host_array(x: Any, label: str) -> np.ndarray:
 
 
 _UNEVEN = (
-    "{}: the lists of the input have different lengths. Join each to one text, or pad them to one"
-    " length."
+    "{}: the lists in the input must have the same length. Join the texts of each list, or pad the"
+    " lists to one length."
 )
 
 
 def holds_texts(x: Any) -> bool:
-    """Return whether `x` is a text, or lists whose first item is one."""
+    """Return whether `x` is a text, or nested lists whose first item is a text."""
     while isinstance(x, (list, tuple)) and x:
         x = x[0]
     return isinstance(x, (str, bytes))
@@ -80,25 +80,25 @@ def _check_items(items: list[Any], label: str) -> None:
         if not isinstance(item, (str, bytes)):
             raise ValueError(
                 f"{label}: the input must hold text, received {item!r:.80} at position {position}"
-                f" ({type(item).__name__}). Fill missing values, for example with an empty text."
+                f" ({type(item).__name__}). Fill missing values, for example with an empty string."
             )
 
 
 class TextLayer(PreprocessingLayer):
-    """Base of layers that take text. `call` runs on the host and gets NumPy arrays.
+    """Base class of layers that process text. `call` runs on the host and gets NumPy arrays.
 
-    A subclass implements `call` and `compute_output_spec`. Numbers in a compiled function arrive in
-    `call` as JAX tracers; text cannot be there.
+    A subclass implements `call` and `compute_output_spec`. In a compiled function, `call` gets
+    numbers as JAX tracers. Compiled functions cannot contain text.
 
     Attributes:
-        needs_text: Whether the input is text, never numbers.
+        needs_text: Whether the input must be text instead of numbers.
     """
 
     needs_text = False
 
     @property
     def needs_host(self) -> bool:
-        """Whether numbers are processed on the host too, never in compiled functions."""
+        """Whether numbers are also processed on the host, and not in compiled functions."""
         return False
 
     def adapt(self, data: Data, steps: int | None = None) -> None:
@@ -107,7 +107,7 @@ class TextLayer(PreprocessingLayer):
         super().adapt(data, steps)
 
     def _texts(self, inputs: Any) -> np.ndarray:
-        """Return the inputs of `call` as NumPy arrays. `__call__` has done so before."""
+        """Convert the inputs of `call` to a NumPy array, unless `__call__` has already done so."""
         if isinstance(inputs, np.ndarray):
             return inputs
         return as_host_array(inputs, self._label())
@@ -119,7 +119,7 @@ class TextLayer(PreprocessingLayer):
         )
 
     def _host_inputs(self, x: Any) -> Any:
-        """Return one input: symbolic tensors and tracers as they are, all else as NumPy arrays."""
+        """Convert an input to a NumPy array, unless it is a symbolic tensor or a tracer."""
         if isinstance(x, (KerasTensor, jax.core.Tracer)):
             return x
         return as_host_array(x, self._label())

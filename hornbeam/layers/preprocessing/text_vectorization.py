@@ -1,4 +1,4 @@
-"""A layer that turns texts into the indices of their words."""
+"""Layer that converts texts to the indices of their words."""
 
 from __future__ import annotations
 
@@ -26,42 +26,43 @@ _SPLIT = ("whitespace", "character")
 
 
 class TextVectorization(TextLayer):
-    """Turns texts into sequences of word indices, or into vectors of word counts.
+    """Converts texts to sequences of word indices, or to vectors of word counts.
 
-    Each text is standardized, split into tokens, joined to n-grams if asked for, and looked up in a
-    vocabulary. `adapt` learns the vocabulary from texts.
+    Each text is standardized, split into tokens, optionally combined into n-grams, and looked up in
+    a vocabulary. `adapt` learns the vocabulary from texts.
 
     Args:
-        max_tokens: Largest size of the vocabulary, special tokens included. Default: `None`, no
+        max_tokens: Maximum size of the vocabulary, including special tokens. Default: `None`, no
             limit.
         standardize: `"lower_and_strip_punctuation"`, `"lower"`, `"strip_punctuation"`, `None`, or a
             function from an array of texts to an array of texts. Only the letters A to Z are
-            lowered and only ASCII punctuation is removed. Default: the first.
+            lowered, and only ASCII punctuation is removed. Default:
+            `"lower_and_strip_punctuation"`.
         split: `"whitespace"`, `"character"`, `None`, or a function from an array of texts to a list
             of lists of tokens. Default: `"whitespace"`.
-        ngrams: Join up to this many tokens in a row, or exactly the numbers in a tuple. Default:
-            `None`, single tokens.
+        ngrams: Largest size of n-grams, or a tuple of sizes. Default: `None`, single tokens.
         output_mode: `"int"` (indices), `"multi_hot"`, `"count"` or `"tf_idf"`. Default: `"int"`.
-        output_sequence_length: For `"int"`: length to which sequences are cut or padded with 0.
-            Default: `None`, the longest of the batch.
-        pad_to_max_tokens: Whether vectors have the length `max_tokens`, even if the vocabulary is
+        output_sequence_length: Length to which sequences are truncated or padded with 0, for
+            `"int"`. Default: `None`, the longest sequence in the batch.
+        pad_to_max_tokens: Whether vectors have length `max_tokens`, even if the vocabulary is
             smaller. Default: False.
         vocabulary: A list or array of tokens, or the path of a file with one token per line.
             Default: `None`, learned by `adapt`.
-        idf_weights: For `"tf_idf"` and `vocabulary`: one weight per token.
-        sparse: Whether to return a JAX `BCOO` array, if `output_mode` is not `"int"`. Default:
-            False.
-        ragged: Only False: there are no ragged arrays.
+        idf_weights: One weight per token of `vocabulary`, for `"tf_idf"`.
+        sparse: Whether to return a JAX `BCOO` array. Needs an `output_mode` other than `"int"`.
+            Default: False.
+        ragged: Must be False, because JAX has no ragged arrays.
         encoding: Encoding of bytes and files. Default: `"utf-8"`.
 
-    Input: texts (B,), (B, 1) or (). It runs on the host.
+    Input: texts of shape (B,), (B, 1) or (). The layer runs on the host.
 
-    Output: int32 indices (B, T); 0 is padding, 1 an unknown token. Or vectors (B, vocabulary size),
-    whose first number is that of unknown tokens. As in Keras.
+    Output: int32 indices of shape (B, T), where 0 is padding and 1 is an unknown token. In the
+    other modes, vectors of shape (B, vocabulary size), whose first element is for unknown tokens.
+    As in Keras.
 
     Raises:
-        ValueError: If an argument or the vocabulary is wrong, the layer has no vocabulary yet, or
-            the input holds no texts or has more columns than one.
+        ValueError: If an argument or the vocabulary is invalid, the layer has no vocabulary yet, or
+            the input does not hold text or has more than one column.
 
     Example:
         >>> import hornbeam as hb
@@ -86,7 +87,7 @@ class TextVectorization(TextLayer):
         ragged: bool = False, encoding: str = "utf-8", name: str | None = None, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(name=name, **kwargs)
-        if output_mode == "binary":  # Keras 2's first name of it
+        if output_mode == "binary":  # the name in early versions of Keras 2
             output_mode = "multi_hot"
         for argument, value, known in (
             ("standardize", standardize, _STANDARDIZE), ("split", split, _SPLIT),
@@ -108,8 +109,8 @@ class TextVectorization(TextLayer):
             )
         if ragged:
             raise ValueError(
-                "TextVectorization: `ragged=True` needs ragged arrays, which JAX does not have. The"
-                " default pads each batch to its longest text."
+                "TextVectorization: `ragged` must be False, because JAX has no ragged arrays,"
+                " received True. With False, each batch is padded to its longest text."
             )
         self.standardize, self.split, self.output_mode = standardize, split, output_mode
         self.ngrams, self._sizes = ngrams, _sizes(ngrams)
@@ -132,15 +133,15 @@ class TextVectorization(TextLayer):
     # --- the vocabulary -----------------------------------------------------------------------
 
     def get_vocabulary(self, include_special_tokens: bool = True) -> list[str]:
-        """Return the vocabulary; position `i` holds the token of index `i`.
+        """Return the vocabulary as a list. Position `i` holds the token of index `i`.
 
         Args:
-            include_special_tokens: Whether the tokens for padding and unknown tokens are included.
+            include_special_tokens: Whether to include the tokens for padding and unknown tokens.
         """
         return self._lookup_layer.get_vocabulary(include_special_tokens)
 
     def vocabulary_size(self) -> int:
-        """Return the number of indices, including those of special tokens."""
+        """Return the number of indices, including the indices of special tokens."""
         return self._lookup_layer.vocabulary_size()
 
     def set_vocabulary(self, vocabulary: Any, idf_weights: ArrayLike | None = None) -> None:
@@ -148,21 +149,21 @@ class TextVectorization(TextLayer):
 
         Args:
             vocabulary: A list, tuple or array of tokens, or the path of a text file.
-            idf_weights: For `"tf_idf"`: one weight per token of `vocabulary`.
+            idf_weights: One weight per token of `vocabulary`, for `"tf_idf"`.
         """
         self._lookup_layer.set_vocabulary(vocabulary, idf_weights)
 
     @property
     def can_adapt(self) -> bool:
-        """Whether neither the constructor nor `set_vocabulary` got the vocabulary."""
+        """Whether the vocabulary was not set by the constructor or `set_vocabulary`."""
         return self._lookup_layer.can_adapt
 
     def adapt(self, data: Data, batch_size: int | None = None, steps: int | None = None) -> None:
-        """Learn the vocabulary: the most frequent tokens first. A later call replaces it.
+        """Learn the vocabulary, sorted by frequency. A later call replaces it.
 
         Args:
-            data: Texts (samples,) or (samples, 1), or batches of them.
-            batch_size: Has no effect on the result; arrays are read at once.
+            data: Texts of shape (samples,) or (samples, 1), or batches of them.
+            batch_size: Without effect, because arrays are read at once.
             steps: Number of batches to read. Default: all.
 
         Raises:
@@ -206,7 +207,7 @@ class TextVectorization(TextLayer):
     # --- from texts to tokens -------------------------------------------------------------------
 
     def _plan(self) -> Plan | None:
-        """Return how texts become tokens, or `None` if a function splits them."""
+        """Return how to convert texts to tokens, or `None` if `split` is a function."""
         if callable(self.split):
             return None
         name = "" if self.standardize is None or callable(self.standardize) else self.standardize
@@ -214,15 +215,15 @@ class TextVectorization(TextLayer):
         return "lower" in name, "strip" in name, split, self._sizes or ()
 
     def _standardized(self, texts: np.ndarray) -> np.ndarray:
-        """Return texts of shape (N,), standardized if a function does that."""
+        """Return texts of shape (N,), standardized if `standardize` is a function."""
         if texts.dtype.kind not in "USOT":
             raise ValueError(
                 f"{self._label()}: the input must hold text, received dtype {texts.dtype}."
             )
         if texts.ndim > 1 and (texts.ndim > 2 or texts.shape[-1] != 1) and self.split is not None:
             raise ValueError(
-                f"{self._label()}: the input must have the shape (batch,) or (batch, 1), received"
-                f" {texts.shape}. Join the columns to one text, or call the layer for each."
+                f"{self._label()}: the input must have shape (batch,) or (batch, 1), received"
+                f" {texts.shape}. Join the columns to one text, or call the layer for each column."
             )
         flat: Any = texts.reshape(-1)
         if not callable(self.standardize):
@@ -232,11 +233,11 @@ class TextVectorization(TextLayer):
         return as_host_array(self.standardize(flat), self._label()).reshape(-1)
 
     def _tokens(self, texts: np.ndarray) -> list[list[Any]]:
-        """Return the tokens of each text: `str`, or `bytes` where that is faster."""
+        """Return the tokens of each text, as `str`, or as `bytes` if that is faster."""
         rows = [t if isinstance(t, bytes) else t.encode(self.encoding) for t in texts.tolist()]
         name = "" if self.standardize is None or callable(self.standardize) else self.standardize
         if "lower" in name:
-            rows = [row.lower() for row in rows]  # of bytes: the letters A to Z only
+            rows = [row.lower() for row in rows]  # of bytes: lowers only A to Z
         if "strip" in name:
             rows = [row.translate(None, _PUNCTUATION) for row in rows]
         tokens = self._split(rows)
@@ -255,7 +256,7 @@ class TextVectorization(TextLayer):
         return [list(row) for row in found]
 
     def _joined(self, tokens: list[Any]) -> list[Any]:
-        """Return the n-grams of the tokens of one text."""
+        """Combine the tokens of one text into n-grams."""
         space: Any = b" " if tokens and isinstance(tokens[0], bytes) else " "
         return [
             space.join(tokens[i : i + size])
@@ -276,7 +277,7 @@ class TextVectorization(TextLayer):
         return self._lookup_layer.form(indices)
 
     def _indices(self, texts: np.ndarray) -> np.ndarray:
-        """Return the index of each token of texts (N,), (N, T)."""
+        """Return the token indices of texts of shape (N,), as an array of shape (N, T)."""
         table, unknown = self._lookup_layer.table(), self._lookup_layer.unknown_index()
         integer = self.output_mode == "int"
         length, padding = self.output_sequence_length or 0, 0 if integer else -1
@@ -369,7 +370,7 @@ def _add(counts: collections.Counter[Any], tokens: list[bytes], numbers: list[in
 
 
 def _sizes(ngrams: Any) -> tuple[int, ...] | None:
-    """Return the numbers of tokens in an n-gram."""
+    """Return the sizes of n-grams."""
     if ngrams is None:
         return None
     sizes = tuple(range(1, ngrams + 1)) if isinstance(ngrams, int) else ngrams
