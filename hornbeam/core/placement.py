@@ -6,15 +6,26 @@ work of the program among the devices, so a step needs no code for several devic
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+import contextlib
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 import jax
 import numpy as np
 
-from hornbeam.core.variable import Variable
 from hornbeam.typing import Structure
 
-__all__ = ["Placement", "current_placement", "place_batch", "place_variable", "set_placement"]
+if TYPE_CHECKING:
+    from hornbeam.core.variable import Variable
+
+__all__ = [
+    "PLACEMENTS", "Placement", "current_placement", "dividing", "place_batch", "place_output",
+    "place_variable", "placement_scope", "set_placement",
+]  # fmt: skip
+
+PLACEMENTS: dict[str, Callable[[Any], Placement | None]] = {}
+"""Functions that make the placement of a model, by name. `hornbeam.distribution` fills it."""
 
 
 class Placement(Protocol):
@@ -33,26 +44,55 @@ class Placement(Protocol):
         """
         ...
 
+    def output_sharding(self, path: str) -> jax.sharding.Sharding | None:
+        """Return the sharding of the output of the layer of a path; `None`: XLA chooses it."""
+        ...
 
-_current: Placement | None = None
+
+_of_process: Placement | None = None
+# A model that was compiled with a distribution sets this one while it is trained or used.
+_of_context: ContextVar[Placement | None] = ContextVar("placement", default=None)
 
 
 def current_placement() -> Placement | None:
-    """Return the placement for new programs; `None` means JAX's default device."""
-    return _current
+    """Return the placement for new programs and variables; `None` means JAX's default device."""
+    return _of_context.get() or _of_process
 
 
 def set_placement(placement: Placement | None) -> None:
-    """Set the placement for programs that are created from now on."""
-    global _current
-    _current = placement
+    """Set the placement of the process, for programs and variables that are created from now on."""
+    global _of_process
+    _of_process = placement
+
+
+@contextlib.contextmanager
+def placement_scope(placement: Placement | None) -> Iterator[None]:
+    """Return a context in which `placement` is the current one; `None` changes nothing."""
+    if placement is None:
+        yield
+        return
+    token = _of_context.set(placement)
+    try:
+        yield
+    finally:
+        _of_context.reset(token)
+
+
+def dividing(variable: Variable) -> jax.sharding.Sharding | None:
+    """Return the sharding of a variable if the current placement divides it, else `None`."""
+    placement = current_placement()
+    if placement is None:
+        return None
+    sharding = placement.variable_sharding(variable)
+    return None if sharding.is_fully_replicated else sharding
 
 
 def place_variable(placement: Placement, variable: Variable) -> None:
     """Move the value of a variable to where the placement wants it."""
     sharding = placement.variable_sharding(variable)
     value = variable.stored
-    if not isinstance(value, jax.Array) or value.sharding != sharding:
+    there = isinstance(value, jax.Array) and value.sharding.is_equivalent_to(sharding, value.ndim)
+    if not there:
         # A copy: a caller may hold the old array, and the new one may be donated.
         variable.take_over(jax.device_put(value, sharding, may_alias=False))
 
@@ -70,3 +110,16 @@ def place_batch(placement: Placement, batch: Structure, axis: int) -> Structure:
         return jax.device_put(array, placement.batch_sharding(np.shape(array), axis))
 
     return jax.tree.map(place, batch)
+
+
+def place_output(placement: Placement, path: str, outputs: Structure) -> Structure:
+    """Return the outputs of a layer in a compiled program, in the sharding that is set for them."""
+    sharding = placement.output_sharding(path)
+    if sharding is None:
+        return outputs
+
+    def place(array: Any) -> Any:
+        traced = isinstance(array, jax.core.Tracer)
+        return jax.lax.with_sharding_constraint(array, sharding) if traced else array
+
+    return jax.tree.map(place, outputs)

@@ -24,6 +24,7 @@ from hornbeam.core.checks import check_choice, check_flag, check_name, check_sha
 from hornbeam.core.forks import check_not_forked
 from hornbeam.core.initial import initial_value
 from hornbeam.core.loading import current_loading
+from hornbeam.core.placement import dividing
 from hornbeam.core.traces import accept_as_argument, current_trace, without_inner_traces
 from hornbeam.dtypes import is_float, standardize_dtype
 from hornbeam.typing import DType, Tensor
@@ -151,7 +152,9 @@ class Variable:
         synchronization: When replicas combine it: `"none"`, `"auto"`, `"on_read"` or `"on_write"`.
             Likewise.
         name: Name without slashes. Default: `"variable"`, numbered.
-        layout: Part of Keras's signature; must be `None`.
+        layout: Layout over several devices, such as a `hornbeam.distribution.TensorLayout`, which
+            goes before the rules of a distribution; or another variable, whose layout it shares.
+            Default: `None`, the rules of the distribution.
 
     Raises:
         ValueError: If an argument has an unknown value, or `initializer` is a function and `shape`
@@ -178,11 +181,6 @@ class Variable:
     ):
         check_not_forked()
         self.name = check_name("Variable", name) or naming.auto_name("variable")
-        if layout is not None:
-            raise ValueError(
-                f"Variable '{self.name}': `layout` must be None, received {layout!r:.200}. Place"
-                " the value by `jax.device_put` and assign it."
-            )
         scope = naming.current_path()
         self.path = f"{scope}/{self.name}" if scope else self.name
         self.trainable = check_flag("Variable", "trainable", trainable)
@@ -251,7 +249,7 @@ class Variable:
             if initializer is None:
                 return  # another thread was faster
             self._pay()
-            value = initial_value(initializer, self._shape, self._dtype, self.name)
+            value = self._first(initializer)
             # A user's function may keep the array that it returns.
             fresh = type(initializer).__module__ == "hornbeam.initializers"
             value = jnp.asarray(value, dtype=self._dtype) if fresh else _copied(value, self._dtype)
@@ -261,6 +259,22 @@ class Variable:
                     f" {self._shape}."
                 )
             self._value, self._first_value = value, None
+
+    def _first(self, initializer: Callable[..., Any]) -> Any:
+        """Return the first value, which several devices compute together if they divide it."""
+
+        def make() -> Any:
+            return initial_value(initializer, self._shape, self._dtype, self.name)
+
+        sharding = dividing(self)
+        if sharding is None:
+            return make()
+        # A function of the user, or a generator that counts its draws, may do what cannot be
+        # compiled.
+        pure = type(initializer).__module__ == "hornbeam.initializers" and isinstance(
+            getattr(initializer, "seed", None), int | None
+        )
+        return jax.jit(make, out_shardings=sharding)() if pure else jax.device_put(make(), sharding)
 
     def __getattr__(self, name: str) -> Any:
         # Called only for a missing attribute: here, a value that was not read or assigned yet.
@@ -352,7 +366,14 @@ class Variable:
                     # JAX's cast would compile a program
                     value = value.astype(self._dtype, copy=False)
             make = jnp.asarray if isinstance(value, jax.Array) else _copied
-            self._value = make(value, self._dtype)
+            sharding = dividing(self)
+            if sharding is None:
+                self._value = make(value, self._dtype)
+            else:  # each device gets its part of the array on the host
+                if not isinstance(value, jax.Array):
+                    value = np.asarray(value)
+                value = value.astype(self._dtype)
+                self._value = jax.device_put(value, sharding, may_alias=False)
             self._lent, self._first_value = True, None
 
     def _lasting(self, value: Any, outer: Any) -> Any:

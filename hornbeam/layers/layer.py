@@ -22,6 +22,7 @@ from hornbeam.checked import argument_names
 from hornbeam.core import naming
 from hornbeam.core.graph import Operation
 from hornbeam.core.loading import count_work
+from hornbeam.core.placement import current_placement, place_output
 from hornbeam.core.provenance import is_library_code, refuse_call_by_real_keras
 from hornbeam.core.remat import current_scope
 from hornbeam.core.tensor import any_symbolic
@@ -294,6 +295,8 @@ class Layer(Quantization):
         try:
             outputs = self._checked_call(args, kwargs, symbolic)
             if not symbolic:
+                if (placement := current_placement()) is not None:
+                    outputs = place_output(placement, self.path, outputs)
                 self._penalize_activity(outputs)
             if self.supports_masking:
                 self._pass_masks_on(masks, args, kwargs, outputs)

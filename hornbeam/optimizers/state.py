@@ -228,7 +228,11 @@ class OptimizerState:
         elif not isinstance(initializer, Variable):
             shape = reference.shape if shape is None else shape
         name = f"{reference.path.replace('/', '_')}_{name}"
-        return self.add_variable(shape, initializer, reference.stored_dtype, name=name)
+        same = shape is None or tuple(shape) == reference.shape
+        layout = reference if same else None
+        return self.add_variable(
+            shape, initializer, reference.stored_dtype, layout=layout, name=name
+        )
 
     def add_optimizer_variables(
         self,

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hornbeam import errors, losses, metrics, optimizers, tree
+from hornbeam.core.placement import PLACEMENTS, Placement
 from hornbeam.core.provenance import refuse_real_keras
 from hornbeam.losses import Loss
 from hornbeam.losses.targets import averages_numbers
@@ -59,13 +60,14 @@ def compile_model(model: Trainable, **arguments: Any) -> None:
             'compile: `jit_compile` must be True, False or "auto", received'
             f" {arguments['jit_compile']!r}."
         )
+    distribution = _distribution(arguments.pop("distribution", None), model)
     optimizer = optimizers.get(arguments["optimizer"])
     policy = getattr(model.dtype_policy, "name", "")
     if arguments["auto_scale_loss"] and policy == "mixed_float16" and optimizer is not None:
         if not isinstance(optimizer, optimizers.LossScaleOptimizer):
             optimizer = optimizers.LossScaleOptimizer(optimizer, name="loss_scale_optimizer")
     compiled = Compiled(model, arguments)
-    model.optimizer = optimizer
+    model.optimizer, model.distribution = optimizer, distribution
     model._compiled = compiled
     model._programs = {}
     model.train_function = model.test_function = model.predict_function = None
@@ -74,8 +76,20 @@ def compile_model(model: Trainable, **arguments: Any) -> None:
 
 _ARGUMENTS = (
     "optimizer", "loss", "metrics", "loss_weights", "weighted_metrics", "run_eagerly",
-    "steps_per_execution", "jit_compile", "auto_scale_loss",
+    "steps_per_execution", "jit_compile", "auto_scale_loss", "distribution",
 )  # fmt: skip
+
+
+def _distribution(value: Any, model: Trainable) -> Placement | None:
+    """Return the distribution of the argument `distribution` of `compile`."""
+    if value is None or hasattr(value, "variable_sharding"):
+        return value
+    if not isinstance(value, str) or value not in PLACEMENTS:
+        raise ValueError(
+            "compile: `distribution` must be a Distribution, None, or one of"
+            f" {errors.listed(PLACEMENTS)}; received {errors.describe(value)}."
+        )
+    return PLACEMENTS[value](model)
 
 
 def _take_older(arguments: dict[str, Any]) -> None:

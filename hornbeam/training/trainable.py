@@ -8,6 +8,7 @@ from typing import Any
 from hornbeam import errors
 from hornbeam.callbacks.callback import Callback
 from hornbeam.callbacks.history import History
+from hornbeam.core.placement import Placement, placement_scope
 from hornbeam.core.structure import structure_version
 from hornbeam.core.tracebacks import ShortTraceback
 from hornbeam.layers.layer import Layer
@@ -32,6 +33,7 @@ class Trainable(Layer):
 
     Attributes:
         optimizer: The optimizer; `None` before `compile`.
+        distribution: The distribution that `compile` was given; `None`: that of the process.
         stop_training: Set it to true to end `fit` after the step under way.
         history: The `History` of the last `fit`.
         train_function, test_function, predict_function: What `make_train_function` and its siblings
@@ -58,6 +60,7 @@ class Trainable(Layer):
         self.stop_training = False
         self.history: Any = None
         self._eager_until_compiled = False
+        self.distribution: Placement | None = None
         self.train_function = self.test_function = self.predict_function = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -81,6 +84,7 @@ class Trainable(Layer):
         steps_per_execution: int | str = 1,
         jit_compile: bool | str = "auto",
         auto_scale_loss: bool = True,
+        distribution: Placement | str | None = None,
         **kwargs: Any,
     ) -> None:
         """Choose optimizer, loss and metrics.
@@ -99,6 +103,9 @@ class Trainable(Layer):
                 true.
             auto_scale_loss: Whether the optimizer of a model with the policy `mixed_float16` scales
                 the loss.
+            distribution: Where variables and batches lie: a `hornbeam.distribution.Distribution`,
+                `"data"`, `"fsdp"` (variables are divided too), `"tensor"`, or `"auto"`, which takes
+                one of these if there are several devices. Default: that of `set_distribution`.
             **kwargs: Arguments of earlier Keras versions, which are refused or named in a warning.
 
         Raises:
@@ -118,6 +125,7 @@ class Trainable(Layer):
                 steps_per_execution=steps_per_execution,
                 jit_compile=jit_compile,
                 auto_scale_loss=auto_scale_loss,
+                distribution=distribution,
                 **kwargs,
             )
 
@@ -353,7 +361,7 @@ class Trainable(Layer):
         Raises:
             ValueError: If data, targets and model do not fit, before any step is done.
         """
-        with ShortTraceback():
+        with ShortTraceback(), placement_scope(self.distribution):
             request = FitRequest(
                 x, y, batch_size, epochs, verbose, callbacks, validation_split, validation_data,
                 shuffle, class_weight, sample_weight, initial_epoch, steps_per_epoch,
@@ -381,7 +389,7 @@ class Trainable(Layer):
             steps: Steps to run. Default: until the data end.
             return_dict: Whether the results are a dict by name.
         """
-        with ShortTraceback():
+        with ShortTraceback(), placement_scope(self.distribution):
             request = EvaluateRequest(
                 x, y, batch_size, verbose, sample_weight, steps, callbacks, return_dict, kwargs
             )
@@ -402,7 +410,7 @@ class Trainable(Layer):
             x, batch_size, verbose, callbacks, **kwargs: As for `fit`.
             steps: Steps to run. Default: until the data end.
         """
-        with ShortTraceback():
+        with ShortTraceback(), placement_scope(self.distribution):
             if kwargs:
                 known = ("x", "batch_size", "verbose", "steps", "callbacks")
                 apply_reader_settings("predict", x, kwargs, known=known)
@@ -418,7 +426,7 @@ class Trainable(Layer):
         return_dict: bool = False,
     ) -> Any:
         """Do one step of training on one batch; return results as `evaluate` does."""
-        with ShortTraceback():
+        with ShortTraceback(), placement_scope(self.distribution):
             return on_batch(self, "train", x, y, sample_weight, class_weight, return_dict)
 
     @errors.known_arguments
@@ -430,10 +438,11 @@ class Trainable(Layer):
         return_dict: bool = False,
     ) -> Any:
         """Evaluate one batch; returns results as `evaluate` does."""
-        with ShortTraceback():
+        with ShortTraceback(), placement_scope(self.distribution):
             return on_batch(self, "test", x, y, sample_weight, None, return_dict)
 
     @errors.known_arguments
     def predict_on_batch(self, x: Data) -> Structure:
         """Return the outputs for one batch as NumPy arrays."""
-        return predict_on_batch(self, x)
+        with placement_scope(self.distribution):
+            return predict_on_batch(self, x)
