@@ -168,7 +168,9 @@ def test_the_table_names_rules_without_effect(trained):
     assert "The rule 'net/none' matches no variable" in text
     assert "'net/c/output'" not in text
     fsdp = trained["strategies"]["fsdp"][1]["table"]
-    assert "net/d/kernel" in fsdp and "('batch', None)" in fsdp and "512" in fsdp
+    assert "net/d/kernel" in fsdp
+    assert "('batch', None)" in fsdp
+    assert "512" in fsdp  # bytes of 32 x 4 numbers
 
 
 def test_layout_map_takes_the_only_rule_of_a_whole_path():
@@ -192,6 +194,17 @@ def test_layout_map_takes_the_only_rule_of_a_whole_path():
     assert parallel.distribute_dataset([1]) == parallel.distribute_tf_dataset([1]) == [1]
     own = hb.Variable(np.zeros((2, 2)), layout=TensorLayout([None, "model"], mesh))
     assert parallel.get_variable_layout(own).axes == (None, "model")
+
+
+def test_distributions_have_names():
+    found = [type(hb.distribution.choose(name)) for name in ("data", "fsdp", "tensor", None)]
+    assert found == [
+        DataParallel, hb.distribution.FullyShardedDataParallel, hb.distribution.TensorParallel,
+        type(None),
+    ]  # fmt: skip
+    assert hb.distribution.choose("auto") is None  # there is one device
+    one = hb.distribution.TensorParallel(["cpu:0"])
+    assert hb.distribution.choose(one) is one
 
 
 def rules_of(key, axes):
