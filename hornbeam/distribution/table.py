@@ -40,9 +40,12 @@ def table(
 
     Example:
         >>> import hornbeam as hb
+        >>> from hornbeam.distribution import DataParallel
         >>> model = hb.Sequential([hb.Input((4,)), hb.layers.Dense(2, name="d")], name="m")
-        >>> table(model, DataParallel(devices=["cpu:0"]), lambda text: print(text.split()[0:5]))
-        ['Layouts', 'of', "'m'", 'over', '1']
+        >>> lines = []
+        >>> table(model, DataParallel(devices=["cpu:0"]), lines.append)
+        >>> lines[0].splitlines()[-1]
+        'All variables: 40 bytes per device, 40 in one copy.'
     """
     chosen: Any = (
         choose(distribution, model) or getattr(model, "distribution", None) or current_placement()
@@ -55,7 +58,7 @@ def table(
             " with `Input`."
         )
     devices = chosen.device_mesh.devices.size if chosen is not None else 1
-    rows = Table(title=f"Layouts of {model.name!r} over {devices} devices", title_justify="left")
+    rows = Table(title=f"Layouts of {model.name!r}, devices: {devices}", title_justify="left")
     for heading in ("variable", "shape", "layout"):
         rows.add_column(heading, overflow="fold")
     rows.add_column("bytes per device", justify="right")

@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -164,7 +166,7 @@ def test_variables_and_slots_are_divided(trained, name):
 
 def test_the_table_names_rules_without_effect(trained):
     text = trained["strategies"]["rules"][1]["table"]
-    assert "Layouts of 'net' over 4 devices" in text
+    assert "Layouts of 'net', devices: 4" in text
     assert "The rule 'net/none' matches no variable" in text
     assert "'net/c/output'" not in text
     fsdp = trained["strategies"]["fsdp"][1]["table"]
@@ -194,6 +196,15 @@ def test_layout_map_takes_the_only_rule_of_a_whole_path():
     assert parallel.distribute_dataset([1]) == parallel.distribute_tf_dataset([1]) == [1]
     own = hb.Variable(np.zeros((2, 2)), layout=TensorLayout([None, "model"], mesh))
     assert parallel.get_variable_layout(own).axes == (None, "model")
+
+
+def test_the_programs_of_the_page(capsys):
+    page = Path(__file__).resolve().parents[2] / "docs" / "distribution.md"
+    programs = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+    assert len(programs) == 2
+    for program in programs:
+        exec(compile(program, str(page), "exec"), {})
+    assert "All variables: 1,628,208 bytes per device" in capsys.readouterr().out
 
 
 def test_distributions_have_names():
