@@ -55,11 +55,12 @@ def write_files(folder: Path, quick: bool) -> None:
     for number, (kind, (ending, height, width)) in enumerate(KINDS.items()):
         count = max(n for used, _, n in ROWS.values() if used == kind)
         rng = np.random.default_rng(number)
+        photos = [photo(rng, height, width) for _ in range(8)]
         for i in range(8 if quick else count):
             place = folder / kind / "ab"[i % 2]
             place.mkdir(parents=True, exist_ok=True)
             options = {"quality": 90} if ending == "jpg" else {}
-            x = photo(rng, height, width)
+            x = np.roll(photos[i % 8], i, axis=(0, 1))
             Image.fromarray(x).save(place / f"{i:04}.{ending}", **options)
 
 

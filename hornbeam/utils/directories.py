@@ -11,9 +11,10 @@ import numpy as np
 
 from hornbeam.data import stages
 from hornbeam.data.columns import objects
+from hornbeam.data.counts import count
 from hornbeam.data.dataset import Dataset
 from hornbeam.data.elements import map_leaves
-from hornbeam.data.reading import Read
+from hornbeam.data.reading import Filler, Read, ReadBatches
 from hornbeam.data.skipped import Skipped
 from hornbeam.typing import FilePath
 
@@ -205,6 +206,7 @@ def targets_of(
 def read_files(
     function: str, files: LabelledFiles, read: Callable[[str], Any], split: Split,
     batch_size: int | None, ignore_errors: bool, padded: bool = False,
+    filler: Filler | None = None,
 ) -> Any:  # fmt: skip
     """Return what a function reads from each file, with its targets, read ahead by threads.
 
@@ -216,6 +218,7 @@ def read_files(
         batch_size: Number of files per batch; `None` for single files.
         ignore_errors: Whether files that cannot be read are left out.
         padded: Whether the arrays of a batch are filled to one shape.
+        filler: What reads a file to a given place; then batches need no copy.
 
     Returns:
         A `Dataset`, or a list of two with the subset `"both"`.
@@ -231,10 +234,14 @@ def read_files(
         stage: stages.Stage = stages.Slices((paths, *part.targets) if part.targets else paths)
         if split.shuffle:
             stage = stages.Shuffle(stage, None, seed, again=True)
-        skipped = Skipped(function) if ignore_errors else None
-        data = Dataset(Read(stage, read, threads, skipped))
-        if batch_size is not None:
-            data = data.padded_batch(batch_size) if padded else data.batch(batch_size)
+        if filler is not None and batch_size is not None and not ignore_errors:
+            batches = stages.Batch(stage, count("batch", "batch_size", batch_size), False)
+            data = Dataset(ReadBatches(batches, filler, threads))
+        else:
+            skipped = Skipped(function) if ignore_errors else None
+            data = Dataset(Read(stage, read, threads, skipped))
+            if batch_size is not None:
+                data = data.padded_batch(batch_size) if padded else data.batch(batch_size)
         data = data.prefetch()
         data.class_names, data.file_paths = part.class_names, part.paths
         found.append(data)
@@ -269,8 +276,8 @@ def _parts_of(function: str, files: LabelledFiles, split: Split) -> tuple[list[L
         np.random.RandomState(seed).shuffle(order)
     if not subset or not validation_split:
         return [files.at(order)], seed
-    count = int(validation_split * len(order))
-    parts = {"training": order[: len(order) - count], "validation": order[len(order) - count :]}
+    left = len(order) - int(validation_split * len(order))
+    parts = {"training": order[:left], "validation": order[left:]}
     chosen = ["training", "validation"] if subset == "both" else [subset]
     for name in chosen:
         if not len(parts[name]):

@@ -105,7 +105,7 @@ def image_dataset_from_dataframe(
         kinds = "" if names is None else f" belonging to {len(names)} classes"
         print(f"Found {len(files.paths)} files{kinds}.")
     split = Split(shuffle, seed, validation_split, subset)
-    return read_files(_NAME, files, read, split, batch_size, ignore_errors)
+    return read_files(_NAME, files, read, split, batch_size, ignore_errors, filler=read)
 
 
 def _columns(dataframe: Any) -> dict[Any, Any]:

@@ -91,7 +91,7 @@ def image_dataset_from_directory(
         name, directory, ENDINGS, labels, label_mode, class_names, follow_links, verbose
     )
     split = Split(shuffle, seed, validation_split, subset)
-    return read_files(name, files, read, split, batch_size, ignore_errors)
+    return read_files(name, files, read, split, batch_size, ignore_errors, filler=read)
 
 
 def text_dataset_from_directory(

@@ -21,7 +21,7 @@ ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
 
 @dataclass(frozen=True)
 class ImageReader:
-    """Function from the path of an image file to an array.
+    """Function from the path of an image file to an array; also reads into a given array.
 
     Args:
         function: Name of the caller, for errors.
@@ -40,13 +40,29 @@ class ImageReader:
     first: bool
 
     def __call__(self, path: str) -> np.ndarray:
+        x = self.empty(1)[0]
+        self.fill(path, x)
+        return x
+
+    def empty(self, count: int) -> np.ndarray:
+        """Return an array for so many images."""
+        channels, dtype = CHANNELS[self.color_mode], "float32"
+        if self.interpolation == "nearest":
+            dtype = "uint8"
+        shape = (channels, *self.size) if self.first else (*self.size, channels)
+        return np.empty((count, *shape), dtype)
+
+    def fill(self, path: str, row: np.ndarray) -> None:
+        """Read an image file into an array."""
         x = read_pixels(path, self.color_mode, self.function)
         if self.ratio == "crop":
             rows, columns = smart_resize_box(x.shape[0], x.shape[1], self.size)
             x = x[rows, columns]
-        change = _framed if self.ratio == "pad" else resize
-        x = change(x, self.size, self.interpolation)
-        return x.transpose(2, 0, 1) if self.first else x
+        to = row.transpose(1, 2, 0) if self.first else row
+        if self.ratio == "pad":
+            to[...] = _framed(x, self.size, self.interpolation)
+        else:
+            resize(x, self.size, self.interpolation, out=to)
 
 
 def image_reader(

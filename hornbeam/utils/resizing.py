@@ -122,7 +122,14 @@ def _between(x: np.ndarray, axis: int, after: int, step: int = 1) -> np.ndarray:
     return y
 
 
-def _resize_linearly(x: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def _place(shape: tuple[int, ...], dtype: Any, out: np.ndarray | None) -> np.ndarray:
+    """Return memory for a result: `out`, if it is in one piece."""
+    if out is not None and out.flags.c_contiguous and (out.shape, out.dtype) == (shape, dtype):
+        return out
+    return np.empty(shape, dtype)
+
+
+def _resize_linearly(x: np.ndarray, size: tuple[int, int], out: np.ndarray | None) -> np.ndarray:
     """Return images of another size, with TensorFlow's bits: columns first, then rows, in float32.
 
     Columns and channels are one axis meanwhile: NumPy takes single numbers quickly, and runs of
@@ -131,7 +138,7 @@ def _resize_linearly(x: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     *batch, height, width, channels = x.shape
     native = image_kernels() if x.dtype in ("uint8", "float32") else None
     if native is not None:
-        y = np.empty((*batch, *size, channels), "float32")
+        y = _place((*batch, *size, channels), "float32", out)
         shape = (math.prod(batch), height, width, channels)
         columns, rows = _neighbors(width, size[1]), _neighbors(height, size[0])
         native.between(np.ascontiguousarray(x), shape, x.dtype == "float32", columns, rows, y)
@@ -157,39 +164,51 @@ def _nearest(before: int, after: int) -> np.ndarray:
     return np.floor((np.arange(after) + 0.5) * (before / after)).astype("int64")
 
 
-def _take_nearest(x: Any, size: tuple[int, int]) -> Any:
+def _take_nearest(x: Any, size: tuple[int, int], out: np.ndarray | None) -> Any:
     *batch, height, width, channels = x.shape
     rows, columns = _nearest(height, size[0]), _nearest(width, size[1])
     is_plain = isinstance(x, np.ndarray) and not x.dtype.hasobject
     native = image_kernels() if is_plain else None
     if native is None:
         return x[..., rows[:, None], columns, :]
-    y = np.empty((*batch, *size, channels), x.dtype)
+    y = _place((*batch, *size, channels), x.dtype, out)
     shape = (math.prod(batch), height, width, channels * x.itemsize)
-    native.nearest(np.ascontiguousarray(x), shape, rows, columns, y)
+    native.nearest(np.ascontiguousarray(x).view("u1"), shape, rows, columns, y.view("u1"))
     return y
 
 
-def resize(x: Any, size: tuple[int, int], interpolation: str = "bilinear") -> Any:
+def resize(
+    x: Any, size: tuple[int, int], interpolation: str = "bilinear", out: np.ndarray | None = None
+) -> Any:
     """Return images of another size.
 
     Args:
         x: An array `(..., height, width, channels)` of NumPy or JAX.
         size: Height and width.
         interpolation: A name of `INTERPOLATIONS`.
+        out: Array of NumPy to which the result is written.
 
     Returns:
-        An array `(..., *size, channels)`, float32; of the dtype of `x` with `"nearest"`.
+        An array `(..., *size, channels)`, float32; of the dtype of `x` with `"nearest"`. `out` if
+        it is given.
 
     Example:
         >>> resize(np.array([[[0.0], [1.0]]]), (1, 4)).ravel()
         array([0.  , 0.25, 0.75, 1.  ], dtype=float32)
     """
     if interpolation == "nearest":
-        return _take_nearest(x, size)
-    if interpolation == "bilinear" and isinstance(x, np.ndarray):
-        return _resize_linearly(x, size)
-    x = x.astype("float32")
+        y = _take_nearest(x, size, out)
+    elif interpolation == "bilinear" and isinstance(x, np.ndarray):
+        y = _resize_linearly(x, size, out)
+    else:
+        y = _resize_by_sums(x.astype("float32"), size, interpolation)
+    if out is None or y is out:
+        return y
+    out[...] = y
+    return out
+
+
+def _resize_by_sums(x: Any, size: tuple[int, int], interpolation: str) -> Any:
     axes = [(x.ndim - 3, size[0]), (x.ndim - 2, size[1])]
     for axis, after in sorted(axes, key=lambda pair: pair[1] / x.shape[pair[0]]):  # smaller first
         if after != x.shape[axis]:
