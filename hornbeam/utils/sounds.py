@@ -13,7 +13,7 @@ from hornbeam.optional import import_module
 __all__ = ["read_sound"]
 
 _INTEGERS, _FLOATS, _EXTENSIBLE = 1, 3, 0xFFFE  # formats of samples in a WAV file
-_UNKNOWN_SIZE = 0xFFFFFFFF  # of a file that was written as a stream
+_UNKNOWN_SIZE = 0xFFFFFFFF  # of a stream, or of a file whose size has 64 bits
 _BLOCK = 2**20  # samples
 
 
@@ -36,9 +36,9 @@ def read_sound(path: str, function: str) -> tuple[np.ndarray, int]:
     kind = data[:4]
     if kind in (b"fLaC", b"OggS"):
         return _read_with_soundfile(data, path, function)
-    if kind not in (b"RIFF", b"RIFX") or data[8:12] != b"WAVE":
+    if kind not in (b"RIFF", b"RIFX", b"RF64") or data[8:12] != b"WAVE":
         raise FileError(f"{function}: '{path}' is not a complete WAV or FLAC file.")
-    order = "<" if kind == b"RIFF" else ">"
+    order = ">" if kind == b"RIFX" else "<"
     try:
         header, samples = _parts_of_wav(data, order)
         kind_of_samples, channels, rate, _, frame, _ = struct.unpack(f"{order}HHIIHH", header[:16])
@@ -64,17 +64,20 @@ def read_sound(path: str, function: str) -> tuple[np.ndarray, int]:
 
 def _parts_of_wav(data: bytes, order: str) -> tuple[bytes, bytes]:
     """Return the header and the samples of a WAV file."""
-    header, start = b"", 12
+    header, start, unknown = b"", 12, None
     while start + 8 <= len(data):
         name, (size,) = data[start : start + 4], struct.unpack_from(f"{order}I", data, start + 4)
         start += 8
         if name == b"data" and header:
-            size = len(data) - start if size == _UNKNOWN_SIZE else size
+            if size == _UNKNOWN_SIZE:
+                size = len(data) - start if unknown is None else unknown
             if size > len(data) - start:
                 raise EOFError(f"it claims {size} bytes of samples and has {len(data) - start}")
             return header, data[start : start + size]
         if name == b"fmt ":
             header = data[start : start + size]
+        if name == b"ds64":  # the sizes of RF64, for large files
+            (unknown,) = struct.unpack_from("<Q", data, start + 8)
         start += size + size % 2
     raise EOFError("it ends too early")
 
