@@ -1,6 +1,7 @@
 """Build of the kernels: all files `src/*.cc` become one library; oneDNN's library is copied.
 
-The files `src/text/*.cc` become a Python module, which needs neither oneDNN nor jaxlib.
+The files `src/text/*.cc` and `src/images/*.cc` become a Python module each, which needs neither
+oneDNN nor jaxlib.
 """
 
 import glob
@@ -49,6 +50,21 @@ class Build(build_ext):
         shutil.copy(library, os.path.dirname(self.get_ext_fullpath(extension.name)))
 
 
+def python_module(name):
+    """Return the module of the files `src/NAME/*.cc`.
+
+    Products and sums are rounded one by one, as NumPy does it.
+    """
+    return Extension(
+        f"hornbeam_cpu.{name}",
+        sources=sorted(glob.glob(f"src/{name}/*.cc")),
+        depends=sorted(glob.glob(f"src/{name}/*.h") + glob.glob("src/host/*.h")),
+        language="c++",
+        extra_compile_args=["-std=c++17", "-O3", "-g0", "-pthread", "-Wall", "-ffp-contract=off"],
+        extra_link_args=["-pthread"],
+    )
+
+
 setup(
     ext_modules=[
         Extension(
@@ -59,14 +75,8 @@ setup(
             extra_compile_args=["-std=c++17", "-O3", "-g0", "-fopenmp", "-fno-math-errno", "-Wall"],
             extra_link_args=["-fopenmp", "-Wl,-rpath,$ORIGIN"],
         ),
-        Extension(
-            "hornbeam_cpu.text",
-            sources=sorted(glob.glob("src/text/*.cc")),
-            depends=sorted(glob.glob("src/text/*.h")),
-            language="c++",
-            extra_compile_args=["-std=c++17", "-O3", "-g0", "-pthread", "-Wall"],
-            extra_link_args=["-pthread"],
-        ),
+        python_module("text"),
+        python_module("images"),
     ],
     cmdclass={"build_ext": Build},
 )

@@ -11,17 +11,17 @@ import numpy as np
 
 from hornbeam import errors
 from hornbeam.data import adapters, nested, stages
+from hornbeam.data.counts import AUTOTUNE
+from hornbeam.data.counts import count as _count
 from hornbeam.data.elements import arrays_of, map_leaves
 from hornbeam.data.files import chosen, files_of, names_of
 from hornbeam.data.parquet import parquet_columns
+from hornbeam.data.skipped import Skipped
 from hornbeam.data.stages import Stage, Turn
 from hornbeam.data.tar import samples_of
 from hornbeam.typing import FilePath
 
 __all__ = ["AUTOTUNE", "Dataset"]
-
-AUTOTUNE = -1
-"""Value of `num_parallel_calls` and `buffer_size` that lets the data set choose the number."""
 
 INFINITE_CARDINALITY, UNKNOWN_CARDINALITY = -1, -2
 
@@ -187,7 +187,7 @@ class Dataset:
     @classmethod
     def from_tar(
         cls, paths: FilePath | Sequence[FilePath], columns: Sequence[str] | str | None = None,
-        target: Sequence[str] | str | None = None,
+        target: Sequence[str] | str | None = None, *, ignore_errors: bool = False,
     ) -> Dataset:  # fmt: skip
         """Make a data set of the samples in tar files of the WebDataset format.
 
@@ -201,6 +201,8 @@ class Dataset:
             columns: Extensions of the inputs. If it is a single extension, the inputs are its
                 contents instead of dictionaries. Default: all but the target.
             target: Extension of the targets. The elements are then pairs of inputs and targets.
+            ignore_errors: Whether samples that cannot be decoded, and the rest of a damaged tar
+                file, are left out, with a warning; see `skipped_files`.
 
         Raises:
             ValueError: When the elements are read, if a file is damaged or a sample lacks an
@@ -208,7 +210,8 @@ class Dataset:
         """
         shards = files_of(paths, "from_tar", (".tar", ".tar.gz", ".tgz"))
         wanted = None if columns is None else {*names_of(columns), *names_of(target)}
-        samples = cls(stages.Elements(lambda: samples_of(shards, wanted)))
+        skipped = Skipped("Dataset.from_tar") if ignore_errors else None
+        samples = cls(stages.Elements(lambda: samples_of(shards, wanted, skipped), skipped))
         return samples._then(
             stages.Convert,
             lambda sample: chosen(sample, columns, target, f"sample {sample['__key__']!r}"),
@@ -266,6 +269,11 @@ class Dataset:
             True
         """
         return self._stage.run(Turn(seed, epoch), start)
+
+    @property
+    def skipped_files(self) -> dict[str, str]:
+        """Why files were left out so far, by name, where they are read with `ignore_errors`."""
+        return stages.skipped_files(self._stage)
 
     def row_batches(self) -> stages.Batch | None:
         """Return the `Batch` stage if it is the last stage besides `prefetch`, else `None`."""
@@ -596,15 +604,3 @@ def _opener(name: str, map_func: Callable[..., Dataset]) -> Callable[[Any, Turn]
         return data._stage.run(turn)
 
     return open_run
-
-
-def _count(method: str, name: str, value: Any, least: int = 1, none: int | None = None) -> int:
-    """Check a number and return it. `AUTOTUNE` means the number of processors."""
-    if value is None and none is not None:
-        return none
-    if value == AUTOTUNE and name == "num_parallel_calls":
-        return os.cpu_count() or 1
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        kind = "a positive integer" if least else "an integer of at least 0"
-        raise ValueError(f"Dataset.{method}: `{name}` must be {kind}, received {value!r}.")
-    return int(value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import concurrent.futures
 import contextlib
+import functools
 import itertools
 import multiprocessing
 import multiprocessing.connection
@@ -13,10 +14,13 @@ import pickle
 import signal
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
 __all__ = ["PyDataset", "Reader"]
+
+_PATIENCE = 1.0  # seconds to wait for a batch before the processes are looked at
 
 
 class PyDataset:
@@ -109,6 +113,7 @@ class Reader:
     def __init__(self, dataset: PyDataset):
         self._dataset = dataset
         self._pool: Any = None
+        self._is_broken = False
         self._sent: str | None = None  # the file of the pickled data set
         self._number = 0
 
@@ -137,13 +142,15 @@ class Reader:
                     ready.append(submit(index))
                 yield batch
         finally:
-            for future in ready:
-                future.cancel()
+            if not self._is_broken:  # the pool's thread sets the errors of the others
+                for future in ready:
+                    future.cancel()
 
     def close(self) -> None:
         """Stop the workers."""
         if self._pool is not None:
-            processes = list((getattr(self._pool, "_processes", None) or {}).values())
+            processes = _processes_of(self._pool)
+            self._is_broken = False
             self._pool.shutdown(wait=False, cancel_futures=True)
             self._pool = None
             for process in processes:  # they may be making a batch that is no longer needed
@@ -176,7 +183,14 @@ class Reader:
         if self._sent is None or changes:
             self._send()
         pool, place, number = self._pool, self._sent, self._number
-        return lambda index: pool.submit(_make_batch, place, number, index)
+
+        def submit(index: int) -> Any:
+            try:
+                return pool.submit(_make_batch, place, number, index)
+            except concurrent.futures.BrokenExecutor as error:
+                raise self._death() from error
+
+        return submit
 
     def _send(self) -> None:
         """Pickle the data set to the file from which the worker processes load it."""
@@ -198,13 +212,57 @@ class Reader:
         self._number += 1
 
     def _result(self, future: Any) -> Any:
-        try:
-            return future.result()
-        except concurrent.futures.BrokenExecutor as error:
-            raise RuntimeError(
-                f"{type(self._dataset).__name__}: a worker process ended unexpectedly. Each worker"
-                ' imports the script, so put its main part under `if __name__ == "__main__":`.'
-            ) from error
+        """Return the batch of a future; raise an error if a process has died, at once."""
+        while True:
+            try:
+                return future.result(timeout=_PATIENCE)
+            except concurrent.futures.BrokenExecutor as error:
+                raise self._death() from error
+            except TimeoutError:
+                if future.done():  # `__getitem__` raised it
+                    raise
+                self._end_half_a_message()
+
+    def _end_half_a_message(self) -> None:
+        """Let the pool know if a process died while it sent a batch.
+
+        The pool's thread waits for the rest as long as somebody could write it.
+        """
+        processes = _processes_of(self._pool)
+        if self._is_broken or not any(p.exitcode is not None for p in processes):
+            return
+        time.sleep(_PATIENCE)  # usually the pool itself notices the death
+        if not getattr(self._pool, "_broken", False):
+            self._is_broken = True
+            for process in processes:
+                process.terminate()
+            functools.reduce(getattr, ("_result_queue", "_writer"), self._pool).close()
+
+    def _death(self) -> RuntimeError:
+        """Return the error for a process that ended, with how it ended."""
+        self._is_broken = True
+        codes: list[int] = []
+        for _ in range(100):  # another thread may be reading the code
+            found = {p.exitcode for p in _processes_of(self._pool)}
+            codes = sorted(found - {None, 0, -signal.SIGTERM})  # the pool itself ends the others
+            if codes:
+                break
+            time.sleep(0.01)
+        code = f" (exit code {codes[0]})" if codes else ""
+        killed = (
+            " The system kills processes when memory runs out: use fewer `workers`."
+            if -signal.SIGKILL in codes
+            else ""
+        )
+        return RuntimeError(
+            f"{type(self._dataset).__name__}: a worker process ended unexpectedly{code}.{killed}"
+            " Each worker imports the script, so put its main part under `if __name__ =="
+            ' "__main__":`.'
+        )
+
+
+def _processes_of(pool: Any) -> list[Any]:
+    return list((getattr(pool, "_processes", None) or {}).values())
 
 
 EPOCH_HOOKS = ("on_epoch_begin", "on_epoch_end")

@@ -17,6 +17,7 @@ import numpy as np
 
 from hornbeam.data.elements import add_place, concatenated, leaves, map_leaves, pad, rows_of, stack
 from hornbeam.data.lazy import shuffled
+from hornbeam.data.skipped import Skipped
 from hornbeam.data.threads import ahead, in_threads
 
 _BLOCK_BYTES = 2**20
@@ -82,10 +83,16 @@ class Stage:
     Attributes:
         size: Number of elements in a pass.
         depth: Number of stages before this one.
+        skipped: The files that this stage left out; `None` if they are errors.
     """
 
     size: Size = None
     depth = 0
+    skipped: Skipped | None = None
+
+    def parents(self) -> list[Stage]:
+        """Return the stages whose elements this one takes."""
+        return []
 
     def run(self, turn: Turn, start: int = 0) -> Iterator[Any]:
         """Yield the elements of a pass, from element `start` on."""
@@ -99,6 +106,19 @@ class Stage:
         """Return the rows from row `start` on in blocks, which also works for endless passes."""
         rows = self.rows(turn)
         return None if rows is None else iter([Rows(rows.arrays, rows.order[start:])])
+
+
+def skipped_files(stage: Stage) -> dict[str, str]:
+    """Return the files that a stage and those before it left out: why, by name.
+
+    Example:
+        >>> skipped_files(Elements([1]))
+        {}
+    """
+    found = dict(stage.skipped or {})
+    for parent in stage.parents():
+        found |= skipped_files(parent)
+    return found
 
 
 class Slices(Stage):
@@ -146,8 +166,8 @@ def _nested_rows(block: Any) -> Iterator[Any]:
 class Elements(Stage):
     """Stage that yields the elements of a sequence, or of an iterable made anew for each pass."""
 
-    def __init__(self, make: Sequence[Any] | Callable[[], Any]):
-        self._make = make
+    def __init__(self, make: Sequence[Any] | Callable[[], Any], skipped: Skipped | None = None):
+        self._make, self.skipped = make, skipped
         self.size = None if callable(make) else len(make)
 
     def run(self, turn: Turn, start: int = 0) -> Iterator[Any]:
@@ -163,6 +183,9 @@ class After(Stage):
     def __init__(self, before: Stage):
         self.before, self.depth, self.size = before, before.depth + 1, before.size
 
+    def parents(self) -> list[Stage]:
+        return [self.before]
+
 
 class Zip(Stage):
     """Stage that zips several stages into tuples or dicts, up to the length of the shortest."""
@@ -174,6 +197,9 @@ class Zip(Stage):
         sizes = [stage.size for stage in stages]
         known = [size for size in sizes if size is not None]
         self.size = None if len(known) < len(sizes) else min(known)
+
+    def parents(self) -> list[Stage]:
+        return leaves(self.parts)
 
     def run(self, turn: Turn, start: int = 0) -> Iterator[Any]:
         runs = iter([stage.run(turn.at(i), start) for i, stage in enumerate(leaves(self.parts))])
@@ -285,6 +311,9 @@ class Concatenate(After):
         self._after, self.depth = after, 1 + max(before.depth, after.depth)
         known = before.size is not None and after.size is not None
         self.size = before.size + after.size if known else None  # type: ignore[operator]
+
+    def parents(self) -> list[Stage]:
+        return [self.before, self._after]
 
     def run(self, turn: Turn, start: int = 0) -> Iterator[Any]:
         size = self.before.size

@@ -21,6 +21,8 @@ from typing import Any
 
 import numpy as np
 
+from hornbeam.data.skipped import Skipped
+from hornbeam.errors import FileError
 from hornbeam.optional import import_module
 
 __all__ = ["samples_of"]
@@ -30,27 +32,53 @@ _DAMAGE = (tarfile.TarError, EOFError, OSError, zlib.error)
 _PICKLES = ("pyd", "pickle", "pkl", "pth", "pt", "joblib")
 
 
-def samples_of(paths: list[str], wanted: Collection[str] | None = None) -> Iterator[dict[str, Any]]:
+def samples_of(
+    paths: list[str], wanted: Collection[str] | None = None, skipped: Skipped | None = None
+) -> Iterator[dict[str, Any]]:
     """Yield the samples of tar files: dictionaries from extensions to decoded contents.
 
     Args:
         paths: The tar files.
         wanted: The extensions to read. Files with other extensions become `None`. Default: all.
+        skipped: Where the files that cannot be read are noted: tar files from the damage on, and
+            files in them, whose samples are left out. Default: such a file is an error.
 
     Raises:
         ValueError: If a tar file is damaged, or a file in it cannot be decoded.
     """
     for path in paths:
-        named = ((*_split(name), content) for name, content in _files(path, wanted))
-        for key, files in itertools.groupby(named, lambda file: file[0]):
-            sample: dict[str, Any] = {"__key__": key}
-            for _, extension, content in files:
-                if extension in sample:
-                    raise ValueError(
-                        f"Dataset.from_tar: sample {key!r} of {path!r} holds .{extension} twice."
-                    )
-                where = f"{key}.{extension} of {path!r}"
+        try:
+            yield from _samples(path, wanted, skipped)
+        except FileError as error:
+            if skipped is None:
+                raise
+            skipped[path] = str(error)
+    if skipped is not None:
+        skipped.warn()
+
+
+def _samples(
+    path: str, wanted: Collection[str] | None, skipped: Skipped | None
+) -> Iterator[dict[str, Any]]:
+    named = ((*_split(name), content) for name, content in _files(path, wanted))
+    for key, files in itertools.groupby(named, lambda file: file[0]):
+        sample: dict[str, Any] | None = {"__key__": key}
+        for _, extension, content in files:
+            if sample is None:
+                continue
+            if extension in sample:
+                raise ValueError(
+                    f"Dataset.from_tar: sample {key!r} of {path!r} holds .{extension} twice."
+                )
+            where = f"{key}.{extension} of {path!r}"
+            try:
                 sample[extension] = None if content is None else _decode(content, extension, where)
+            except FileError as error:
+                if skipped is None:
+                    raise
+                skipped[where] = str(error)
+                sample = None
+        if sample is not None:
             yield sample
 
 
@@ -66,7 +94,7 @@ def _files(path: str, wanted: Collection[str] | None) -> Iterator[tuple[str, byt
                     yield member.name, None
                     continue
                 if member.size > _MOST_BYTES or member.issparse():
-                    raise ValueError(
+                    raise FileError(
                         f"Dataset.from_tar: {member.name!r} of {path!r} must have at most"
                         f" {_MOST_BYTES} bytes and not be sparse, received {member.size} bytes."
                     )
@@ -76,7 +104,7 @@ def _files(path: str, wanted: Collection[str] | None) -> Iterator[tuple[str, byt
                     raise EOFError(f"{member.name!r} ends early")
                 yield member.name, content
     except _DAMAGE as error:
-        raise ValueError(
+        raise FileError(
             f"Dataset.from_tar: {path!r} is damaged or not a tar file: {error}"
         ) from error
 
@@ -107,7 +135,7 @@ def _decode(content: bytes, extension: str, where: str) -> Any:
     except ImportError:
         raise
     except Exception as error:  # image decoders raise many kinds of errors
-        raise ValueError(f"Dataset.from_tar: {where} cannot be decoded: {error}") from error
+        raise FileError(f"Dataset.from_tar: {where} cannot be decoded: {error}") from error
 
 
 def _image(content: bytes) -> np.ndarray:

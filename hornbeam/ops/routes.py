@@ -50,7 +50,7 @@ class Route(NamedTuple):
 
 _portable: ContextVar[bool] = ContextVar("hornbeam_portable", default=False)
 _taken: dict[str, Route] = {}
-_INTERFACE = 5  # the version of hornbeam-cpu's kernels that is called here
+_INTERFACE = 6  # the version of hornbeam-cpu's kernels that is called here
 # The latest choices are kept; a limit, so that memory does not grow in a long process.
 _REMEMBERED = 1000
 
@@ -108,9 +108,12 @@ def text_kernels() -> Any:
 
     Texts are processed on the host, whatever the device is.
     """
-    if settings.kernels() == "plain":
-        return None
-    return getattr(kernels(), "text", None)
+    return None if settings.kernels() == "plain" else getattr(kernels(), "text", None)
+
+
+def image_kernels() -> Any:
+    """Return the module of `hornbeam_cpu` for images, or `None` if it is not to be used."""
+    return None if settings.kernels() == "plain" else getattr(kernels(), "images", None)
 
 
 def why_plain(dtype: DType, sizes: Sequence[Any] = ()) -> str | None:

@@ -23,6 +23,7 @@ from hornbeam.utils import bounding_boxes, legacy
 from hornbeam.utils.config import Config
 from hornbeam.utils.download import get_file
 from hornbeam.utils.feature_space import FeatureSpace
+from hornbeam.utils.from_dataframe import image_dataset_from_dataframe
 from hornbeam.utils.from_directory import (
     audio_dataset_from_directory,
     image_dataset_from_directory,
@@ -59,6 +60,7 @@ __all__ = [
     "get_registered_name",
     "get_registered_object",
     "get_source_inputs",
+    "image_dataset_from_dataframe",
     "image_dataset_from_directory",
     "img_to_array",
     "is_interactive_logging_enabled",

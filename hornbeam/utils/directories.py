@@ -1,44 +1,61 @@
-"""Files in folders, one folder per class: which there are, their labels, and two parts of them."""
+"""Files with labels: those in folders, one folder per class; two parts of them; their contents."""
 
 from __future__ import annotations
 
-import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from hornbeam.data import stages
+from hornbeam.data.columns import objects
+from hornbeam.data.counts import count
 from hornbeam.data.dataset import Dataset
+from hornbeam.data.elements import map_leaves
+from hornbeam.data.reading import Filler, Read, ReadBatches
+from hornbeam.data.skipped import Skipped
 from hornbeam.typing import FilePath
 
-__all__ = ["LabelledFiles", "check_choice", "find_files", "finished", "labelled", "parts_of"]
+__all__ = ["LabelledFiles", "Split", "check_choice", "find_files", "read_files", "targets_of"]
 
 
-@dataclass
+@dataclass(frozen=True)
 class LabelledFiles:
     """Files and their labels.
 
     Args:
         paths: The paths, in order.
-        labels: One label per file; `None` without labels.
-        class_names: Names of the classes; `None` without labels.
-        class_labels: The label of each class, sorted.
+        targets: Arrays, or tuples of them, with a row per file: labels, perhaps weights.
+        class_names: Names of the classes; `None` without classes.
     """
 
     paths: list[str]
-    labels: list[int] | None = None
+    targets: tuple[Any, ...] = ()
     class_names: list[str] | None = None
-    class_labels: list[int] | None = None
 
     def at(self, numbers: np.ndarray) -> LabelledFiles:
         """Return some of the files."""
-        return dataclasses.replace(
-            self,
-            paths=[self.paths[n] for n in numbers],
-            labels=None if self.labels is None else [self.labels[n] for n in numbers],
-        )
+        targets = map_leaves(lambda a: a[numbers], self.targets)
+        return LabelledFiles([self.paths[n] for n in numbers], targets, self.class_names)
+
+
+@dataclass(frozen=True)
+class Split:
+    """The order of files, and which part of them is used.
+
+    Args:
+        shuffle: Whether the files are shuffled, and each pass has another order.
+        seed: Seed of the order.
+        validation_split: Fraction of the files that are for validation.
+        subset: `"training"`, `"validation"`, `"both"`, or `None` without a split.
+    """
+
+    shuffle: bool
+    seed: int | None
+    validation_split: float | None
+    subset: str | None
 
 
 def check_choice(function: str, name: str, value: Any, choices: Sequence[Any]) -> None:
@@ -60,7 +77,7 @@ def find_files(
         endings: Endings of the files that count, in small letters.
         labels: `"inferred"` (each folder in `directory` is a class), one integer per file, or
             `None`.
-        label_mode: `None` for no labels.
+        label_mode: As in `targets_of`; `None` for no labels.
         class_names: The folders to use, in the order of their class numbers. Default: all, sorted.
         follow_links: Whether folders behind symbolic links are searched.
         verbose: Whether the number of files is printed.
@@ -80,9 +97,10 @@ def find_files(
     if not os.path.isdir(root):
         raise FileNotFoundError(f"{function}: there is no folder '{root}'.")
     if isinstance(labels, str):
-        found = _per_class(function, root, endings, class_names, follow_links)
+        found = _per_class(function, root, endings, class_names, label_mode, follow_links)
     else:
-        found = _with_labels(function, root, _walk(root, endings, follow_links), labels)
+        paths = _walk(root, endings, follow_links)
+        found = _with_labels(function, root, paths, labels, label_mode)
         if class_names:
             raise ValueError(
                 f"{function}: `class_names` needs `labels='inferred'` and a `label_mode`."
@@ -101,7 +119,7 @@ def find_files(
 
 def _per_class(
     function: str, root: str, endings: tuple[str, ...], class_names: Sequence[str] | None,
-    follow_links: bool,
+    label_mode: str, follow_links: bool,
 ) -> LabelledFiles:  # fmt: skip
     folders = sorted(
         entry.name
@@ -121,7 +139,8 @@ def _per_class(
         inside = _walk(os.path.join(root, name), endings, follow_links)
         paths += inside
         labels += [number] * len(inside)
-    return LabelledFiles(paths, labels, names, list(range(len(names))))
+    numbers = list(range(len(names)))
+    return LabelledFiles(paths, targets_of(function, labels, numbers, names, label_mode), names)
 
 
 def _walk(folder: str, endings: tuple[str, ...], follow_links: bool) -> list[str]:
@@ -136,7 +155,9 @@ def _walk(folder: str, endings: tuple[str, ...], follow_links: bool) -> list[str
     return [os.path.join(place, name) for place, names in sorted(found) for name in names]
 
 
-def _with_labels(function: str, root: str, paths: list[str], labels: Any) -> LabelledFiles:
+def _with_labels(
+    function: str, root: str, paths: list[str], labels: Any, label_mode: str
+) -> LabelledFiles:
     if labels is None:
         return LabelledFiles(paths)
     numbers = np.asarray(labels)
@@ -146,28 +167,93 @@ def _with_labels(function: str, root: str, paths: list[str], labels: Any) -> Lab
             f" '{root}', received an array of shape {numbers.shape} and dtype {numbers.dtype}."
         )
     classes = sorted(set(numbers.tolist()))
-    return LabelledFiles(paths, numbers.tolist(), [str(n) for n in classes], classes)
+    names = [str(n) for n in classes]
+    return LabelledFiles(paths, targets_of(function, numbers, classes, names, label_mode), names)
 
 
-def parts_of(
-    function: str, files: LabelledFiles, validation_split: float | None, subset: str | None,
-    shuffle: bool, seed: int | None,
-) -> tuple[list[LabelledFiles], int]:  # fmt: skip
-    """Return the files of each part that is asked for, and the seed.
-
-    The order is Keras's for the same seed.
+def targets_of(
+    function: str, labels: Any, classes: Sequence[int], names: Sequence[str], label_mode: str
+) -> tuple[np.ndarray]:
+    """Return the labels of files as an array of the form that `label_mode` says, in a tuple.
 
     Args:
         function: Name of the caller, for errors.
-        files: All files.
-        validation_split: Fraction of the files that are for validation.
-        subset: `"training"`, `"validation"`, `"both"`, or `None` without a split.
-        shuffle: Whether the files are shuffled first.
-        seed: Seed of the shuffle.
+        labels: One integer per file.
+        classes: The label of each class, sorted.
+        names: The name of each class.
+        label_mode: `"int"`, `"binary"` (0.0 or 1.0) or `"categorical"` (one-hot rows).
 
     Raises:
-        ValueError: If a setting is wrong, or a part would be empty.
+        ValueError: If `"binary"` labels have more or fewer than two classes.
+
+    Example:
+        >>> targets_of("f", [7, 5], [5, 7], ["5", "7"], "categorical")[0].tolist()
+        [[0.0, 1.0], [1.0, 0.0]]
     """
+    numbers = np.asarray(labels, "int32")
+    if label_mode == "int":
+        return (numbers,)
+    if label_mode == "binary" and len(names) != 2:
+        raise ValueError(
+            f"{function}: `label_mode='binary'` needs 2 classes; there are {len(names)}:"
+            f" {list(names)}."
+        )
+    ranks = np.searchsorted(np.asarray(classes), numbers)
+    rows = ranks[:, None] if label_mode == "binary" else np.eye(len(names))[ranks]
+    return (rows.astype("float32"),)
+
+
+def read_files(
+    function: str, files: LabelledFiles, read: Callable[[str], Any], split: Split,
+    batch_size: int | None, ignore_errors: bool, padded: bool = False,
+    filler: Filler | None = None,
+) -> Any:  # fmt: skip
+    """Return what a function reads from each file, with its targets, read ahead by threads.
+
+    Args:
+        function: Name of the caller, for errors.
+        files: The files.
+        read: Function of a path.
+        split: Their order and parts.
+        batch_size: Number of files per batch; `None` for single files.
+        ignore_errors: Whether files that cannot be read are left out.
+        padded: Whether the arrays of a batch are filled to one shape.
+        filler: What reads a file to a given place; then batches need no copy.
+
+    Returns:
+        A `Dataset`, or a list of two with the subset `"both"`.
+
+    Raises:
+        ValueError: If the split is wrong, or a part would be empty.
+    """
+    parts, seed = _parts_of(function, files, split)
+    threads = max(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1, 2)
+    found = []
+    for part in parts:
+        paths = objects(part.paths)
+        stage: stages.Stage = stages.Slices((paths, *part.targets) if part.targets else paths)
+        if split.shuffle:
+            stage = stages.Shuffle(stage, None, seed, again=True)
+        if filler is not None and batch_size is not None and not ignore_errors:
+            batches = stages.Batch(stage, count("batch", "batch_size", batch_size), False)
+            data = Dataset(ReadBatches(batches, filler, threads))
+        else:
+            skipped = Skipped(function) if ignore_errors else None
+            data = Dataset(Read(stage, read, threads, skipped))
+            if batch_size is not None:
+                data = data.padded_batch(batch_size) if padded else data.batch(batch_size)
+        data = data.prefetch()
+        data.class_names, data.file_paths = part.class_names, part.paths
+        found.append(data)
+    return found if split.subset == "both" else found[0]
+
+
+def _parts_of(function: str, files: LabelledFiles, split: Split) -> tuple[list[LabelledFiles], int]:
+    """Return the files of each part that is asked for, and the seed.
+
+    The order is Keras's for the same seed.
+    """
+    validation_split, subset, seed = split.validation_split, split.subset, split.seed
     if (validation_split is None) != (subset is None) and (validation_split or subset):
         raise ValueError(
             f"{function}: `validation_split` and `subset` must be set together, received"
@@ -179,19 +265,19 @@ def parts_of(
             f"{function}: `validation_split` must be between 0 and 1, received"
             f" {validation_split!r}."
         )
-    if subset and shuffle and seed is None:
+    if subset and split.shuffle and seed is None:
         raise ValueError(
             f"{function}: `seed` is needed to shuffle with `validation_split`: without it, the"
             " two parts could share files. Pass `seed`, or `shuffle=False`."
         )
     seed = int(np.random.randint(10**6)) if seed is None else seed
     order = np.arange(len(files.paths))
-    if shuffle:
+    if split.shuffle:
         np.random.RandomState(seed).shuffle(order)
     if not subset or not validation_split:
         return [files.at(order)], seed
-    count = int(validation_split * len(order))
-    parts = {"training": order[: len(order) - count], "validation": order[len(order) - count :]}
+    left = len(order) - int(validation_split * len(order))
+    parts = {"training": order[:left], "validation": order[left:]}
     chosen = ["training", "validation"] if subset == "both" else [subset]
     for name in chosen:
         if not len(parts[name]):
@@ -201,52 +287,3 @@ def parts_of(
             )
         print(f"Using {len(parts[name])} files for {name}.")
     return [files.at(parts[name]) for name in chosen], seed
-
-
-def labelled(
-    function: str, files: LabelledFiles, read: Any, label_mode: str | None, shuffle: bool, seed: int
-) -> Dataset:
-    """Return what a function reads from each file, with labels as `label_mode` says.
-
-    Args:
-        function: Name of the caller, for errors.
-        files: The files.
-        read: Function of a path.
-        label_mode: `"int"`, `"binary"`, `"categorical"` or `None`.
-        shuffle: Whether each pass has another order.
-        seed: Seed of the order.
-
-    Raises:
-        ValueError: If `"binary"` labels have more or fewer than two classes.
-    """
-    names = files.class_names or []
-    if label_mode == "binary" and len(names) != 2:
-        raise ValueError(
-            f"{function}: `label_mode='binary'` needs 2 classes; there are {len(names)}: {names}."
-        )
-    paths = np.empty(len(files.paths), object)
-    paths[:] = files.paths
-    rows: Any = paths
-    if files.labels is not None:
-        labels: Any = np.asarray(files.labels, "int32")
-        if label_mode != "int":
-            labels = np.searchsorted(np.asarray(files.class_labels), labels)
-            is_binary = label_mode == "binary"
-            labels = labels[:, None] if is_binary else np.eye(len(names))[labels]
-            labels = labels.astype("float32")
-        rows = (paths, labels)
-    data = Dataset.from_tensor_slices(rows)
-    if shuffle:
-        data = data.shuffle(seed=seed)
-
-    def element(path: str, *label: Any) -> Any:
-        return (read(path), *label) if label else read(path)
-
-    return data.map(element, num_parallel_calls=max(os.cpu_count() or 1, 2))
-
-
-def finished(data: Dataset, files: LabelledFiles) -> Dataset:
-    """Return a data set that is read ahead, with the attributes that Keras gives it."""
-    data = data.prefetch()
-    data.class_names, data.file_paths = files.class_names, files.paths
-    return data

@@ -1,7 +1,8 @@
-"""Images of another size, computed with NumPy, as TensorFlow's `image.resize` computes them.
+"""Images of another size on the host, as TensorFlow's `image.resize` computes them.
 
 A pixel of the result is a weighted sum of the few pixels within the reach of a filter, along one
-axis after the other. So images of many sizes need no compilation.
+axis after the other. So images of many sizes need no compilation. hornbeam-cpu computes the same
+bits as NumPy, several times faster.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
+from hornbeam.ops.routes import image_kernels
 
 __all__ = ["INTERPOLATIONS", "resize", "smart_resize_box"]
 
@@ -73,11 +76,19 @@ def _weights(before: int, after: int, interpolation: str) -> tuple[np.ndarray, n
     found = np.where((pixels >= 0) & (pixels < before), found, 0)
     used = found.any(axis=1)
     weights = (found / found.sum(axis=0)).astype("float32")
-    return np.clip(pixels, 0, before - 1)[used], weights[used]
+    pixels = np.clip(pixels, 0, before - 1)[used]
+    return np.ascontiguousarray(pixels, "int64"), np.ascontiguousarray(weights[used])
 
 
 def _resize_axis(x: Any, axis: int, after: int, interpolation: str) -> Any:
     pixels, weights = _weights(x.shape[axis], after, interpolation)
+    native = image_kernels() if isinstance(x, np.ndarray) else None
+    if native is not None:
+        outer, inner = math.prod(x.shape[:axis]), math.prod(x.shape[axis + 1 :])
+        sizes, x = (outer, x.shape[axis], inner), np.ascontiguousarray(x)
+        y = np.empty((*x.shape[:axis], after, *x.shape[axis + 1 :]), "float32")
+        native.sums(x, sizes, pixels, weights, len(pixels), y)
+        return y
     shape = [1] * x.ndim
     shape[axis] = after
     terms = (
@@ -93,7 +104,7 @@ def _neighbors(before: int, after: int) -> tuple[np.ndarray, np.ndarray, np.ndar
     scale = np.float32(before / after)
     place = (np.arange(after, dtype="float32") + np.float32(0.5)) * scale - np.float32(0.5)
     lower = np.floor(place)
-    first = lower.astype(int)
+    first = lower.astype("int64")
     limits = (0, before - 1)
     return np.clip(first, *limits), np.clip(first + 1, *limits), place - lower
 
@@ -111,13 +122,27 @@ def _between(x: np.ndarray, axis: int, after: int, step: int = 1) -> np.ndarray:
     return y
 
 
-def _resize_linearly(x: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def _place(shape: tuple[int, ...], dtype: Any, out: np.ndarray | None) -> np.ndarray:
+    """Return memory for a result: `out`, if it is in one piece."""
+    if out is not None and out.flags.c_contiguous and (out.shape, out.dtype) == (shape, dtype):
+        return out
+    return np.empty(shape, dtype)
+
+
+def _resize_linearly(x: np.ndarray, size: tuple[int, int], out: np.ndarray | None) -> np.ndarray:
     """Return images of another size, with TensorFlow's bits: columns first, then rows, in float32.
 
     Columns and channels are one axis meanwhile: NumPy takes single numbers quickly, and runs of
     three slowly.
     """
     *batch, height, width, channels = x.shape
+    native = image_kernels() if x.dtype in ("uint8", "float32") else None
+    if native is not None:
+        y = _place((*batch, *size, channels), "float32", out)
+        shape = (math.prod(batch), height, width, channels)
+        columns, rows = _neighbors(width, size[1]), _neighbors(height, size[0])
+        native.between(np.ascontiguousarray(x), shape, x.dtype == "float32", columns, rows, y)
+        return y
     x = x.reshape(*batch, height, width * channels)
     if height > 2 * size[0]:  # some rows are not used
         first, second, part = _neighbors(height, size[0])
@@ -133,29 +158,57 @@ def _resize_linearly(x: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return y.reshape(*batch, *size, channels)
 
 
-def resize(x: Any, size: tuple[int, int], interpolation: str = "bilinear") -> Any:
+@functools.lru_cache(maxsize=256)
+def _nearest(before: int, after: int) -> np.ndarray:
+    """Return the pixel that each pixel of a resized axis takes."""
+    return np.floor((np.arange(after) + 0.5) * (before / after)).astype("int64")
+
+
+def _take_nearest(x: Any, size: tuple[int, int], out: np.ndarray | None) -> Any:
+    *batch, height, width, channels = x.shape
+    rows, columns = _nearest(height, size[0]), _nearest(width, size[1])
+    is_plain = isinstance(x, np.ndarray) and not x.dtype.hasobject
+    native = image_kernels() if is_plain else None
+    if native is None:
+        return x[..., rows[:, None], columns, :]
+    y = _place((*batch, *size, channels), x.dtype, out)
+    shape = (math.prod(batch), height, width, channels * x.itemsize)
+    native.nearest(np.ascontiguousarray(x).view("u1"), shape, rows, columns, y.view("u1"))
+    return y
+
+
+def resize(
+    x: Any, size: tuple[int, int], interpolation: str = "bilinear", out: np.ndarray | None = None
+) -> Any:
     """Return images of another size.
 
     Args:
         x: An array `(..., height, width, channels)` of NumPy or JAX.
         size: Height and width.
         interpolation: A name of `INTERPOLATIONS`.
+        out: Array of NumPy to which the result is written.
 
     Returns:
-        An array `(..., *size, channels)`, float32; of the dtype of `x` with `"nearest"`.
+        An array `(..., *size, channels)`, float32; of the dtype of `x` with `"nearest"`. `out` if
+        it is given.
 
     Example:
         >>> resize(np.array([[[0.0], [1.0]]]), (1, 4)).ravel()
         array([0.  , 0.25, 0.75, 1.  ], dtype=float32)
     """
-    height, width = x.shape[-3:-1]
     if interpolation == "nearest":
-        rows = np.floor((np.arange(size[0]) + 0.5) * (height / size[0])).astype(int)
-        columns = np.floor((np.arange(size[1]) + 0.5) * (width / size[1])).astype(int)
-        return x[..., rows[:, None], columns, :]
-    if interpolation == "bilinear" and isinstance(x, np.ndarray):
-        return _resize_linearly(x, size)
-    x = x.astype("float32")
+        y = _take_nearest(x, size, out)
+    elif interpolation == "bilinear" and isinstance(x, np.ndarray):
+        y = _resize_linearly(x, size, out)
+    else:
+        y = _resize_by_sums(x.astype("float32"), size, interpolation)
+    if out is None or y is out:
+        return y
+    out[...] = y
+    return out
+
+
+def _resize_by_sums(x: Any, size: tuple[int, int], interpolation: str) -> Any:
     axes = [(x.ndim - 3, size[0]), (x.ndim - 2, size[1])]
     for axis, after in sorted(axes, key=lambda pair: pair[1] / x.shape[pair[0]]):  # smaller first
         if after != x.shape[axis]:

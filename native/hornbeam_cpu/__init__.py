@@ -1,7 +1,7 @@
 """Kernels for Hornbeam on CPU.
 
-Importing the package registers them with JAX. Hornbeam imports it if it is installed. The module
-`text` has the functions for texts, which Hornbeam calls directly.
+Importing the package registers them with JAX. Hornbeam imports it if it is installed. The modules
+`text` and `images` have functions for texts and images, which Hornbeam calls directly.
 """
 
 import ctypes
@@ -13,13 +13,13 @@ import pathlib
 import jax
 import numpy as np
 
-from hornbeam_cpu import text
+from hornbeam_cpu import images, text
 
-__all__ = ["INTERFACE", "TARGETS", "dtypes", "text"]
+__all__ = ["INTERFACE", "TARGETS", "dtypes", "images", "text"]
 
 # Increased when operands, results or attributes of a kernel change. Hornbeam uses the kernels only
 # if it knows this version.
-INTERFACE = 5
+INTERFACE = 6
 
 # The name of each kernel in JAX, and its symbol in the library.
 TARGETS = {

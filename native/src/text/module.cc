@@ -8,14 +8,13 @@
 #include <algorithm>
 #include <limits>
 #include <memory>
-#include <new>
-#include <stdexcept>
 #include <utility>
 
+#include "../host/python.h"
+#include "../host/threads.h"
 #include "hashes.h"
 #include "table.h"
 #include "texts.h"
-#include "threads.h"
 #include "tokens.h"
 
 namespace hornbeam {
@@ -25,69 +24,6 @@ constexpr char kTable[] = "hornbeam_cpu.text.table";
 constexpr int32_t kUnknown = -2, kNotUtf8 = -3;
 
 using Vocabulary = Table<int32_t>;
-
-class WithoutLock {
- public:
-  WithoutLock() : state_(PyEval_SaveThread()) {}
-  ~WithoutLock() { PyEval_RestoreThread(state_); }
-
- private:
-  PyThreadState* state_;
-};
-
-// Memory of an object, such as an array.
-class Memory {
- public:
-  ~Memory() {
-    if (view.obj) PyBuffer_Release(&view);
-  }
-  bool Fill(PyObject* object, bool writable) {
-    return PyObject_GetBuffer(object, &view, writable ? PyBUF_WRITABLE : PyBUF_SIMPLE) == 0;
-  }
-  template <typename T>
-  T* data() const {
-    return static_cast<T*>(view.buf);
-  }
-  Py_buffer view = {};
-};
-
-class Reference {
- public:
-  explicit Reference(PyObject* object) : object_(object) {
-    if (!object) throw std::bad_alloc();
-  }
-  ~Reference() { Py_XDECREF(object_); }
-  PyObject* get() const { return object_; }
-  PyObject* release() { return std::exchange(object_, nullptr); }
-
- private:
-  PyObject* object_;
-};
-
-PyObject* NotMine() {
-  PyErr_Clear();
-  Py_RETURN_NONE;
-}
-
-PyObject* Wrong(const char* what) {
-  PyErr_SetString(PyExc_ValueError, what);
-  return nullptr;
-}
-
-// Runs a function with C++'s exceptions as Python's.
-template <PyObject* (*Function)(PyObject*)>
-PyObject* Guarded(PyObject*, PyObject* arguments) {
-  try {
-    return Function(arguments);
-  } catch (const std::bad_alloc&) {
-    return PyErr_Occurred() ? nullptr : PyErr_NoMemory();
-  } catch (const std::length_error&) {
-    return PyErr_NoMemory();
-  } catch (const std::exception& error) {
-    PyErr_SetString(PyExc_RuntimeError, error.what());
-    return nullptr;
-  }
-}
 
 // Calls work(text, i) for all texts, in several threads. Returns false if a text cannot be
 // represented in UTF-8.

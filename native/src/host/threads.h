@@ -1,4 +1,4 @@
-// Divides work on texts among threads.
+// Divides work on texts and images among threads.
 #pragma once
 
 #include <sched.h>
