@@ -9,6 +9,7 @@ import os
 import shutil
 
 import jax
+import numpy
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
@@ -63,6 +64,7 @@ setup(
             "hornbeam_cpu.text",
             sources=sorted(glob.glob("src/text/*.cc")),
             depends=sorted(glob.glob("src/text/*.h")),
+            include_dirs=[numpy.get_include()],
             language="c++",
             extra_compile_args=["-std=c++17", "-O3", "-g0", "-pthread", "-Wall"],
             extra_link_args=["-pthread"],

@@ -50,7 +50,7 @@ class Route(NamedTuple):
 
 _portable: ContextVar[bool] = ContextVar("hornbeam_portable", default=False)
 _taken: dict[str, Route] = {}
-_INTERFACE = 5  # the version of hornbeam-cpu's kernels that is called here
+_INTERFACE = 6  # the version of hornbeam-cpu's kernels that is called here
 # The latest choices are kept; a limit, so that memory does not grow in a long process.
 _REMEMBERED = 1000
 

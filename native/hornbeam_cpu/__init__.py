@@ -19,7 +19,7 @@ __all__ = ["INTERFACE", "TARGETS", "dtypes", "text"]
 
 # Increased when operands, results or attributes of a kernel change. Hornbeam uses the kernels only
 # if it knows this version.
-INTERFACE = 5
+INTERFACE = 6
 
 # The name of each kernel in JAX, and its symbol in the library.
 TARGETS = {
