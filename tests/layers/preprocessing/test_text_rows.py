@@ -4,9 +4,9 @@ import json
 
 import numpy as np
 import pytest
+from text_rows import RECORD, digest_of, rows
 
 import hornbeam as hb
-from tests.support.text_rows import RECORD, digest_of, rows
 
 RECORDED = json.loads(RECORD.read_text())
 
