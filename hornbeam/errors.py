@@ -71,7 +71,7 @@ def describe(value: object) -> str:
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         return f"{value.dtype} tensor of shape {tuple(value.shape)}"
     if tree.is_nested(value):
-        items = [describe(item) for item in tree.flatten(value)[:4]]
+        items = [describe(x) for x in tree.flatten(value)[:4] if x is not value]
         return f"{type(value).__name__} of [{', '.join(items)}]"
     text = repr(value)
     return text if len(text) <= 120 else text[:117] + "..."

@@ -10,6 +10,7 @@ import os
 import shutil
 
 import jax
+import numpy
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
@@ -71,6 +72,7 @@ setup(
             "hornbeam_cpu.kernels",
             sources=sorted(glob.glob("src/*.cc")),
             depends=sorted(glob.glob("src/*.h")),
+            include_dirs=[numpy.get_include()],
             language="c++",
             extra_compile_args=["-std=c++17", "-O3", "-g0", "-fopenmp", "-fno-math-errno", "-Wall"],
             extra_link_args=["-fopenmp", "-Wl,-rpath,$ORIGIN"],

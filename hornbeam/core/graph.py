@@ -24,6 +24,7 @@ class Node:
         args: Its positional arguments; symbolic tensors may be nested in them.
         kwargs: Its named arguments; likewise.
         outputs: The symbolic tensors that it returned, in any structure.
+        listed: Whether the node counts among the calls of the operation.
 
     Attributes:
         inputs: The symbolic tensors in the arguments, in order.
@@ -31,8 +32,9 @@ class Node:
     """
 
     def __init__(
-        self, operation: Operation, args: tuple, kwargs: dict[str, Any], outputs: Structure
-    ):
+        self, operation: Operation, args: tuple, kwargs: dict[str, Any], outputs: Structure,
+        listed: bool = True,
+    ):  # fmt: skip
         self.operation = operation
         self.args, self.kwargs, self.outputs = args, kwargs, outputs
         self.inputs = [x for x in tree.flatten((args, kwargs)) if isinstance(x, KerasTensor)]
@@ -40,7 +42,8 @@ class Node:
         for index, x in enumerate(tree.flatten(outputs)):
             if isinstance(x, KerasTensor) and x.record_history:
                 x.history = (self, index)
-        operation._inbound_nodes.append(self)
+        if listed:
+            operation._inbound_nodes.append(self)
 
     def run(self, values: dict[int, Any], **extra: Any) -> Structure:
         """Call the operation on arrays.

@@ -5,18 +5,20 @@ Classes are recognized by their module and name, so this module imports none of 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
+from hornbeam import errors
 from hornbeam.data.columns import as_matrix, as_numbers, clear, objects
 from hornbeam.data.lazy import Blocks, LazyArray, rows_of_a_block
 
 __all__ = [
-    "ADAPTERS", "Adapter", "adapter_of", "columns_of", "is_array", "is_stream", "is_table",
-    "numbers_of", "plain", "rows_of_stream",
+    "ADAPTERS", "Adapter", "adapter_of", "columns_of", "is_array", "is_frame", "is_stream",
+    "is_table", "numbers_of", "plain", "refuse_mistakes", "rows_of_stream",
 ]  # fmt: skip
 
 
@@ -305,6 +307,43 @@ def is_table(x: Any) -> bool:
     """Return whether an object has named columns."""
     adapter = adapter_of(x)
     return adapter is not None and adapter.kind == "table"
+
+
+def is_frame(x: Any) -> bool:
+    """Return whether `x` is a table whose columns are one array if they are all numbers.
+
+    Example:
+        >>> is_frame({"a": [1]})
+        False
+    """
+    adapter = adapter_of(x)
+    if adapter is not None:
+        return adapter.side_by_side
+    return hasattr(x, "to_numpy") and hasattr(x, "columns") and not isinstance(x, Mapping)
+
+
+def refuse_mistakes(x: Any, name: str) -> None:
+    """Raise an error for what looks like data and is none.
+
+    That is: a function or class that makes the data, and Hugging Face's dictionary of several data
+    sets.
+
+    Args:
+        x: What the user passed.
+        name: Name of the argument.
+    """
+    if isinstance(x, dict) and type(x).__name__ in ("DatasetDict", "IterableDatasetDict"):
+        raise ValueError(
+            f"`{name}` is a {type(x).__name__} with the splits {errors.listed(x)}. Choose one, such"
+            f" as `data[{next(iter(x), 'train')!r}]`."
+        )
+    if inspect.isroutine(x) or inspect.isclass(x):
+        kind = "class" if inspect.isclass(x) else "function"
+        raise ValueError(
+            f"`{name}` is the {kind} {x.__name__!r}; expected data. Call it: `{x.__name__}(...)`."
+            " If it makes a generator, `hornbeam.data.Dataset.from_generator` of it can be read"
+            " again in each epoch."
+        )
 
 
 def is_stream(x: Any) -> bool:

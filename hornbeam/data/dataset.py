@@ -147,6 +147,7 @@ class Dataset:
             >>> list(data.batch(2))
             [({'a': array([1, 2])}, array([3, 4]))]
         """
+        adapters.refuse_mistakes(table, "table")
         if adapters.is_stream(table):
             rows = cls(stages.Elements(lambda: adapters.rows_of_stream(table)))
             return rows._then(stages.Convert, lambda row: chosen(row, columns, target, "table"))

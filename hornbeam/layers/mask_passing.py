@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from hornbeam import tree
 from hornbeam.core.masks import get_mask, set_mask
@@ -43,7 +44,7 @@ def fill_masks(
     given = dict(zip(names, args, strict=False)) | kwargs
     previous = None
     for position, (name, value) in enumerate(given.items()):
-        if isinstance(value, jax.Array):
+        if isinstance(value, (jax.Array, np.ndarray)):
             mask = get_mask(value)
         else:
             mask = tree.map_structure(get_mask, value) if has_tensor(value) else None

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, Self
 
 import jax.numpy as jnp
+from jax.core import Tracer
 from jax.dtypes import canonicalize_dtype
 
 from hornbeam import errors, tree
@@ -19,20 +20,22 @@ from hornbeam.core.graph import Operation
 from hornbeam.core.masks import set_mask
 from hornbeam.core.op import OpCall
 from hornbeam.core.registry import custom_object_scope
+from hornbeam.core.structure import structure_version
 from hornbeam.core.tensor import KerasTensor
 from hornbeam.core.tracing import shape_with_unknowns
+from hornbeam.data.adapters import is_frame
 from hornbeam.dtypes import is_float
 from hornbeam.layers.input_layer import Input
 from hornbeam.layers.layer import Layer
 from hornbeam.layers.preprocessing.text import as_host_array
 from hornbeam.layers.shapes import shape_to_config
 from hornbeam.layers.state import refresh_parts
-from hornbeam.models.front import Front, needs_front
+from hornbeam.models.front import HostGraph, needs_host
 from hornbeam.models.functional_config import functional_config, functional_from_config
 from hornbeam.models.graph import Graph
 from hornbeam.models.graph_subclass import own_arguments, takes_graph
 from hornbeam.models.model import Model, graph_models
-from hornbeam.training.columns import column, is_frame, named_columns
+from hornbeam.training.columns import column, named_columns
 from hornbeam.typing import CustomObjects, Data, Shape, Shapes, Structure, Tensor
 
 __all__ = ["Function", "Functional"]
@@ -223,12 +226,15 @@ class Functional(Model):
         self, inputs: Structure, training: bool | None = None, mask: Structure = None
     ) -> Structure:
         """Run the graph."""
-        front = self._front()
-        if front is not None and front.fits(inputs):
-            run = functools.partial(front.rest, inputs=inputs)
+        host = self._host_graph()
+        if host is not None and host.fits(inputs):
+            run = functools.partial(host.run_step, inputs=inputs)
         else:
             values = self._standardize(inputs)
             run = functools.partial(Graph.run, values=values)
+            traced = any(isinstance(x, Tracer) for x in values)
+            if host is not None and not host.has_front and traced:
+                run = functools.partial(host.run_step, inputs=values)
             if mask is not None:
                 for x, m in zip(values, tree.flatten(mask), strict=False):
                     if m is not None and x is not None:
@@ -247,22 +253,35 @@ class Functional(Model):
         """Return the results as the outputs were given; a list of one is its member."""
         return tree.only(tree.pack_sequence_as(self._outputs_struct, results))
 
-    def _front(self) -> Front | None:
-        """Return the layers that run on the host, such as those for text; `None` if none do."""
-        known = self.__dict__.get("_text_front")
-        if known is None or known[0] is not self._graph:
+    def _host_graph(self) -> HostGraph | None:
+        """Return the graph with its layers for the host, such as those for text, if it has any."""
+        known, key = self.__dict__.get("_text_front"), structure_version.number
+        if known is None or known[0] is not self._graph or known[1] != key:
             graph = self._graph
-            known = graph, Front(graph, self._label()) if needs_front(graph) else None
+            known = graph, key, HostGraph(graph, self._label()) if needs_host(graph) else None
             object.__setattr__(self, "_text_front", known)
-        return known[1]
+        return known[2]
 
-    def _run_front(self, front: Front, inputs: Structure) -> Structure:
-        return inputs if front.fits(inputs) else front.run(self._standardize(inputs))
+    def _run_front(self, host: HostGraph, inputs: Structure) -> Structure:
+        return inputs if host.fits(inputs) else host.run_front(self._standardize(inputs))
 
     def host_layers(self, x: Data = None) -> Callable[[Structure], Structure] | None:
         """Return a function that runs the layers for the host, or `None` if there are none."""
-        front = self._front()
-        return None if front is None else functools.partial(self._run_front, front)
+        host = self._host_graph()
+        if host is None or not host.has_front:
+            return None
+        return functools.partial(self._run_front, host)
+
+    def text_outputs(self) -> Callable[[Structure], Structure] | None:
+        """Return a function that makes the texts among outputs, or `None` if there are none."""
+        host = self._host_graph()
+        if host is None or not host.texts:
+            return None
+        return lambda outputs: self._packed(host.after_step(tree.flatten(outputs)))
+
+    def inner_graph(self, inputs: Structure) -> tuple[Graph, list[Any]]:
+        """Return the graph, and a value for each of its inputs."""
+        return self._graph, self._standardize(inputs)
 
     def _convert_inputs(self, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
         if args:
@@ -357,8 +376,10 @@ class Functional(Model):
                 f"{self._label()}: input '{name}' must have shape {want}, received shape"
                 f" {shape}.{hint}"
             )
-        dtype = expected.dtype if text else canonicalize_dtype(expected.dtype).name
-        if not text and not isinstance(x, KerasTensor) and x.dtype.name != dtype:
+        if expected.dtype == "string":
+            return x
+        dtype = canonicalize_dtype(expected.dtype).name
+        if not isinstance(x, KerasTensor) and x.dtype.name != dtype:
             if is_float(x.dtype) and is_float(expected.dtype) and self.autocast:
                 # Layers cast according to their policies; float64 is already converted.
                 return x

@@ -130,7 +130,7 @@ class Model(ModelFiles, ModelState, Trainable):
     def _calls_compiled(self, x: Any) -> bool:
         if not self.built or self.run_eagerly or isinstance(x, jax.core.Tracer):
             return False
-        if is_text(x) or self.host_layers() is not None:
+        if is_text(x) or self.host_layers() is not None or self.text_outputs() is not None:
             return False
         if current_overlay() is not None or inside_call() or "call" in self.__dict__:
             return False

@@ -23,6 +23,7 @@ from hornbeam.layers.preprocessing.text import is_text
 from hornbeam.layers.shapes import is_shape, shape_from_config, shape_of
 from hornbeam.layers.state import given_input_shape
 from hornbeam.models.functional import Functional
+from hornbeam.models.graph import Graph
 from hornbeam.models.model import Model
 from hornbeam.objects.configuration import deserialize, serialize
 from hornbeam.typing import CustomObjects, Data, Shapes, Structure
@@ -293,6 +294,14 @@ class Sequential(Model):
             if is_text(text):
                 self._ensure_built((text,), {})
         return None if self._functional is None else self._functional.host_layers(x)
+
+    def text_outputs(self) -> Callable[[Structure], Structure] | None:
+        """Return a function that makes the texts among outputs, or `None` if there are none."""
+        return None if self._functional is None else self._functional.text_outputs()
+
+    def inner_graph(self, inputs: Structure) -> tuple[Graph, list[Any]]:
+        """Return the graph of the stack, and a value for each of its inputs."""
+        return self._graph_model().inner_graph(inputs)
 
     def values_of(self, tensors: Structure, inputs: Structure) -> Structure:
         """Return the values of symbolic tensors for a batch of inputs."""

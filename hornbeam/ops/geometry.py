@@ -6,10 +6,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy import ndimage
 
 from hornbeam.core.convert import convert
 from hornbeam.core.op import op
+from hornbeam.ops import routes
+from hornbeam.ops.primitive import define
 from hornbeam.typing import Tensor
 
 __all__ = ["affine_coordinates", "homography", "map_coordinates", "sampled"]
@@ -68,14 +71,35 @@ def sampled(
         )
     if fill_mode not in _FILLS:
         raise ValueError(f"{name}: `fill_mode` must be one of {_FILLS}, received {fill_mode!r}.")
-    order = 0 if interpolation == "nearest" else 1
+    options = {"fill": fill_mode, "linear": interpolation == "bilinear", "missing": fill_value}
+    if routes.sampled(x.dtype, x.shape, places.shape).name == "native":
+        options["missing"] = float(fill_value)
+        return _sampled_p.bind(x, places.astype("float32"), **options)
+    return _plain(x, places, **options)
 
+
+def _plain(x: Any, places: Any, *, fill: str, linear: bool, missing: float) -> Any:
     def one(channel: Any, place: Any) -> Any:
         return ndimage.map_coordinates(
-            channel, list(place), order=order, mode=fill_mode, cval=fill_value
+            channel, list(place), order=int(linear), mode=fill, cval=missing
         )
 
     return jax.vmap(jax.vmap(one, in_axes=(2, None), out_axes=2))(x, places)
+
+
+def _on_cpu(x: Any, places: Any, *, fill: str, linear: bool, missing: float) -> Any:
+    result = jax.ShapeDtypeStruct(_shape(x, places), x.dtype)
+    call = jax.ffi.ffi_call("hornbeam_sampled", result)
+    return call(x, places, fill=fill, linear=linear, missing=np.float32(missing))
+
+
+def _shape(x: Any, places: Any, **options: Any) -> tuple[int, ...]:
+    return (*places.shape[:1], *places.shape[2:], x.shape[3])
+
+
+_sampled_p = define(
+    "hornbeam_sampled", _plain, _shape, {"cpu": _on_cpu}, ["fill", "linear", "missing"]
+)
 
 
 def affine_coordinates(transform: Tensor, high: int, wide: int) -> Tensor:

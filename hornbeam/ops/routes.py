@@ -286,6 +286,27 @@ def rows(dtype: DType, shape: Sequence[int]) -> Route:
     return _remember(f"rows {np.dtype(dtype).name} {'x'.join(map(str, shape))}", route)
 
 
+def sampled(dtype: DType, images: Sequence[int], places: Sequence[int]) -> Route:
+    """Choose the way of images at positions between their pixels.
+
+    Args:
+        dtype: Dtype of the images.
+        images: Their shape (B, H, W, C).
+        places: Shape of the positions, (B, 2, h, w).
+
+    Example:
+        >>> sampled("float64", (2, 8, 8, 3), (2, 2, 8, 8)).name
+        'plain'
+    """
+    reason = why_plain(dtype, [*images, *places])
+    if reason is None and np.dtype(dtype) != np.float32:
+        reason = f"no native sampling for {np.dtype(dtype).name}"
+    if reason is None and 0 in (*images, *places):
+        reason = "nothing to compute"
+    route = Route("native", "by hornbeam-cpu") if reason is None else Route("plain", reason)
+    return _remember(f"sampled {np.dtype(dtype).name} {'x'.join(map(str, images))}", route)
+
+
 def update(part: str, dtype: DType, size: int) -> Route:
     """Choose the way of a part of an optimizer's step.
 

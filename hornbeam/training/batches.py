@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hornbeam import tree
-from hornbeam.data.sources import ArraySource, Source, as_arrays
+from hornbeam.data.arrays import as_arrays
+from hornbeam.data.sources import ArraySource, Source
 from hornbeam.training.checks import check_before_training
 from hornbeam.training.evaluate import without_names
 from hornbeam.training.host import arrays_on_host

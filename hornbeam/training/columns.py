@@ -9,22 +9,30 @@ from typing import Any
 import numpy as np
 
 from hornbeam import errors
+from hornbeam.data.adapters import columns_of, is_table
 from hornbeam.data.columns import is_missing
 
-__all__ = ["column", "is_frame", "named_columns"]
+__all__ = ["column", "labels_of", "named_columns"]
 
 _MISSING_NUMBER = -1
 _DAY = np.timedelta64(1, "D")
 
 
-def is_frame(x: Any) -> bool:
-    """Return whether `x` is a data frame with named columns, as in pandas and polars.
+def labels_of(frame: Any) -> list[Any]:
+    """Return the names of the columns of a data frame or mapping.
 
     Example:
-        >>> is_frame({"a": [1]})
-        False
+        >>> labels_of({"a": [1], "b": [2]})
+        ['a', 'b']
     """
-    return hasattr(x, "to_numpy") and hasattr(x, "columns") and not isinstance(x, Mapping)
+    if isinstance(frame, Mapping):
+        return list(frame)
+    return [name for name, _ in columns_of(frame)] if _lacks_columns(frame) else list(frame.columns)
+
+
+def _lacks_columns(frame: Any) -> bool:
+    """Return whether a table is PyArrow's, or a frame that is not computed yet."""
+    return is_table(frame) and type(frame).__name__ != "DataFrame"
 
 
 def named_columns(frame: Any, names: Iterable[str], owner: str) -> dict[str, Any]:
@@ -43,7 +51,9 @@ def named_columns(frame: Any, names: Iterable[str], owner: str) -> dict[str, Any
         {'b': [2]}
     """
     names = list(names)
-    labels = list(frame) if isinstance(frame, Mapping) else list(frame.columns)
+    if _lacks_columns(frame):
+        frame = dict(columns_of(frame))
+    labels = labels_of(frame)
     known = {str(label): label for label in labels}
     missing = [name for name in names if name not in known]
     if missing:
@@ -180,7 +190,13 @@ def _check(
     pairs = zip(array.reshape(-1).tolist(), missing.reshape(-1).tolist(), strict=True)
     for row, (item, lacks) in enumerate(pairs):
         if not lacks and not fits(item):
+            remedy = ""
+            if isinstance(item, str):
+                remedy = (
+                    " Encode text as numbers first, or give the model an input of"
+                    " `dtype='string'` and a layer such as `StringLookup`."
+                )
             raise ValueError(
                 f"{owner}: expected {wanted}, received {item!r:.80} ({type(item).__name__}) in row"
-                f" {row}."
+                f" {row}.{remedy}"
             )

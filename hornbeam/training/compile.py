@@ -289,6 +289,7 @@ class Compiled:
             return
         self._names = names = self._names_for(model, y_pred)
         entries = self.spread(self.loss, names, "loss")
+        _refuse_texts(model, names, "loss", entries)
         weights = self.spread(self.arguments["loss_weights"], names, "loss_weights")
         self._loss_weights = [1.0 if w is None else w for w in weights]
         made = [None if e is None else as_loss(e) for e in entries]
@@ -309,7 +310,9 @@ class Compiled:
         targets = self.by_output(y_true, names)
         outputs = tree.flatten(y_pred)
         for kind, weighted in (("metrics", False), ("weighted_metrics", True)):
-            for i, entries in enumerate(self.spread(self.arguments[kind], names, kind)):
+            given_entries = self.spread(self.arguments[kind], names, kind)
+            _refuse_texts(model, names, kind, given_entries)
+            for i, entries in enumerate(given_entries):
                 for entry in entries:
                     if entry is None:
                         continue
@@ -500,6 +503,17 @@ class Compiled:
         }
         config["jit_compile"] = self.arguments["jit_compile"] is not False
         return config
+
+
+def _refuse_texts(model: Any, names: list[str], kind: str, entries: list[Any]) -> None:
+    """Raise an error if an output that is text has a loss or a metric."""
+    outputs = getattr(model, "outputs", None) or []
+    for name, output, entry in zip(names, outputs, entries, strict=False):
+        if entry and output.dtype == "string":
+            raise ValueError(
+                f"compile: `{kind}` has an entry for output '{name}', which is text. Pass a dict"
+                f" with entries for the other outputs, or train a model without this output."
+            )
 
 
 def _as_list(entry: Any) -> list[Any]:

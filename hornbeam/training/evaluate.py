@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from hornbeam import errors, settings
 from hornbeam.callbacks import CallbackList
-from hornbeam.data.sources import ArraySource, Source, make_source
+from hornbeam.data.sources import ArraySource, Source
 from hornbeam.training.checks import check_before_training
 from hornbeam.training.hooks import BatchHooks, callback_list
-from hornbeam.training.host import arrays_on_host, source_on_host
+from hornbeam.training.host import source_for, source_on_host
 from hornbeam.training.interrupts import Interrupts
 from hornbeam.training.journal import drop
 from hornbeam.training.logs import Logs
@@ -31,10 +31,9 @@ __all__ = ["Evaluation", "evaluate", "without_names"]
 def evaluate(model: Trainable, request: EvaluateRequest) -> Any:
     """Evaluate a model; see `Model.evaluate`."""
     model.require_compiled("evaluate")
-    source = make_source(
-        arrays_on_host(model, request.x), request.y, request.sample_weight, request.batch_size,
-        steps=request.steps,
-    )  # fmt: skip
+    source = source_for(
+        model, request.x, request.y, request.sample_weight, request.batch_size, steps=request.steps
+    )
     source = source_on_host(model, source)
     warn_of_batch_size("evaluate", source, request.batch_size)
     check_before_training(model, source)

@@ -15,11 +15,12 @@ from hornbeam import errors, settings
 from hornbeam.callbacks import CallbackList, History
 from hornbeam.callbacks.monitor import expect_names
 from hornbeam.core.results import Results
-from hornbeam.data.sources import ArraySource, Source, make_source
+from hornbeam.data.adapters import refuse_mistakes
+from hornbeam.data.sources import ArraySource, Source
 from hornbeam.training.checks import check_before_training
 from hornbeam.training.evaluate import Evaluation
 from hornbeam.training.hooks import BatchHooks, callback_list
-from hornbeam.training.host import arrays_on_host, source_on_host
+from hornbeam.training.host import source_for, source_on_host
 from hornbeam.training.interrupts import Interrupts
 from hornbeam.training.logs import Logs
 from hornbeam.training.overrides import overrides
@@ -38,9 +39,9 @@ __all__ = ["fit"]
 def fit(model: Trainable, request: FitRequest) -> History:
     """Train a model; see `Model.fit`."""
     compiled = model.require_compiled("fit")
-    source = make_source(
-        arrays_on_host(model, request.x), request.y, request.sample_weight, request.batch_size,
-        request.shuffle, request.steps_per_epoch,
+    source = source_for(
+        model, request.x, request.y, request.sample_weight, request.batch_size, request.shuffle,
+        request.steps_per_epoch, trains=True,
     )  # fmt: skip
     warn_of_batch_size("fit", source, request.batch_size)
     source, validation = _split(model, source, request)
@@ -270,12 +271,12 @@ def _validation_source(
 ) -> Source:
     if isinstance(data, (list, tuple)) and len(data) in (2, 3):
         x, y, sample_weight = (*data, None)[:3]
-        x = arrays_on_host(model, x)
-        return make_source(x, y, sample_weight, batch_size, steps=steps)
+        return source_for(model, x, y, sample_weight, batch_size, steps=steps)
+    refuse_mistakes(data, "validation_data")
     is_iterable = any(hasattr(data, name) for name in ("__iter__", "__next__", "__getitem__"))
     if not is_iterable or hasattr(data, "shape") or isinstance(data, (list, tuple, str, bytes)):
         raise ValueError(
             "fit: `validation_data` must be `(x, y)`, `(x, y, sample_weight)` or an iterable of"
             f" batches, received {errors.describe(data)}. Add the targets."
         )
-    return source_on_host(model, make_source(data, batch_size=batch_size))
+    return source_on_host(model, source_for(model, data, batch_size=batch_size))

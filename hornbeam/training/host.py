@@ -1,7 +1,7 @@
-"""Layers that run on the host before the compiled steps, such as those that take text.
+"""Layers that run on the host before and after the compiled steps, such as those that take text.
 
 XLA has no text. So the layers of a model that take text run with NumPy while batches are read, and
-the compiled step begins with their results.
+the compiled step begins with their results. Layers that make text run after it.
 """
 
 from __future__ import annotations
@@ -9,19 +9,58 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from hornbeam.data.sources import ArraySource, Source, is_iterable_of_batches
+from hornbeam import errors
+from hornbeam.data.adapters import is_frame, refuse_mistakes
+from hornbeam.data.sources import (
+    ArraySource,
+    IterableSource,
+    RowsSource,
+    Source,
+    is_iterable_of_batches,
+    make_source,
+)
+from hornbeam.training.columns import labels_of
+from hornbeam.training.overrides import overrides
 from hornbeam.typing import Data, Structure
 
 if TYPE_CHECKING:
     from hornbeam.training.trainable import Trainable
 
-__all__ = ["HostSource", "arrays_on_host", "source_on_host"]
+__all__ = ["HostSource", "arrays_on_host", "outputs_on_host", "source_for", "source_on_host"]
+
+
+def source_for(
+    model: Trainable, x: Data, y: Structure = None, sample_weight: Structure = None,
+    batch_size: int | None = None, shuffle: bool | str = False, steps: int | None = None,
+    trains: bool = False,
+) -> Source:  # fmt: skip
+    """Return the source of the data that a user passed, with inputs as the model takes them.
+
+    Args:
+        model: The model.
+        x, y, sample_weight, batch_size, shuffle, steps: As for `make_source`.
+        trains: Whether the model is trained on the data. It then keeps the names of the columns of
+            a data frame.
+    """
+    if trains:
+        _keep_columns(model, x)
+    source = make_source(arrays_on_host(model, x), y, sample_weight, batch_size, shuffle, steps)
+    if isinstance(source, IterableSource):
+
+        def choose(x: Structure) -> Structure:
+            if trains:
+                _keep_columns(model, x)
+            return arrays_on_host(model, x)
+
+        source.choose = choose
+    return source
 
 
 def arrays_on_host(model: Trainable, x: Data) -> Data:
     """Return arrays as the compiled steps of a model take them.
 
-    Of a data frame, a model with several named inputs gets the columns of these names.
+    Of a data frame, a model with several named inputs gets the columns of these names. A model with
+    one input gets all columns, in the order in which it was trained on them.
 
     Args:
         model: The model.
@@ -29,11 +68,51 @@ def arrays_on_host(model: Trainable, x: Data) -> Data:
     """
     if x is None or isinstance(x, Source):
         return x
+    refuse_mistakes(x, "x")
     x = model.chosen_columns(x)
+    x = _in_order(model, x) if is_frame(x) else x
     layers = model.host_layers(x)
     if layers is None or is_iterable_of_batches(x):
         return x
     return layers(x)
+
+
+def _keep_columns(model: Trainable, x: Data) -> None:
+    if is_frame(x):
+        model.__dict__["frame_columns"] = labels_of(x)
+
+
+def _in_order(model: Any, frame: Any) -> Any:
+    """Return the columns of a data frame in the order in which the model was trained on them."""
+    label, labels, known = f"Model '{model.name}'", labels_of(frame), model.frame_columns
+    if known and labels != known and not set(known).isdisjoint(labels):
+        missing = [name for name in known if name not in labels]
+        if missing:
+            raise ValueError(
+                f"{label}: the data lack the column{'s' * (len(missing) > 1)}"
+                f" {errors.listed(map(str, missing))} that it was trained with. They have"
+                f" {errors.listed(map(str, labels))}."
+            )
+        return frame.select(known) if hasattr(frame, "select") else frame[known]
+    inputs = getattr(model, "inputs", None) if model.built else None
+    size = inputs[0].shape[-1] if inputs and len(inputs[0].shape) == 2 else None
+    if size is not None and len(labels) not in (1, size):
+        raise ValueError(
+            f"{label}: its input has {size} columns, the data have {len(labels)}:"
+            f" {errors.listed(map(str, labels))}. Choose those that it was trained with."
+        )
+    return frame
+
+
+def outputs_on_host(model: Trainable, outputs: Structure) -> Structure:
+    """Return the outputs of compiled steps of prediction, with texts where the model makes them.
+
+    Args:
+        model: The model.
+        outputs: The outputs as NumPy arrays.
+    """
+    finish = None if overrides(model, "predict_step") else model.text_outputs()
+    return outputs if finish is None else finish(outputs)
 
 
 def source_on_host(model: Trainable, source: Source) -> Source:
@@ -43,7 +122,8 @@ def source_on_host(model: Trainable, source: Source) -> Source:
         model: The model.
         source: The data. Those in arrays went through `arrays_on_host`.
     """
-    layers = None if isinstance(source, ArraySource) else model.host_layers()
+    in_arrays = isinstance(source, ArraySource) and not isinstance(source, RowsSource)
+    layers = None if in_arrays else model.host_layers()
     return source if layers is None else HostSource(source, layers)
 
 

@@ -12,10 +12,11 @@ import numpy as np
 from hornbeam import settings, tree
 from hornbeam.callbacks.callback import Callback
 from hornbeam.core.tracebacks import ShortTraceback
+from hornbeam.data.arrays import as_arrays
 from hornbeam.data.lazy import loaded
-from hornbeam.data.sources import ArraySource, as_arrays, make_source
+from hornbeam.data.sources import ArraySource
 from hornbeam.training.hooks import BatchHooks, callback_list
-from hornbeam.training.host import arrays_on_host, source_on_host
+from hornbeam.training.host import arrays_on_host, outputs_on_host, source_for, source_on_host
 from hornbeam.training.padding import padded_size, rows_are_independent
 from hornbeam.training.plan import Dispatch, InFlight, make_plan
 from hornbeam.training.requests import PredictRequest, limited, warn_of_batch_size
@@ -47,8 +48,9 @@ def predict(
         if (verbose == 0 and not isinstance(verbose, str)) or (
             verbose == "auto" and not settings.output_is_terminal()
         ):
-            return _predict_rows(model, x)
-    return _predict_batches(model, PredictRequest(x, batch_size, verbose, steps, callbacks))
+            return outputs_on_host(model, _predict_rows(model, x))
+    request = PredictRequest(x, batch_size, verbose, steps, callbacks)
+    return outputs_on_host(model, _predict_batches(model, request))
 
 
 def _fits(x: Any, batch_size: Any) -> bool:
@@ -78,7 +80,7 @@ def _predict_rows(model: Any, x: Any) -> Any:
 
 def _predict_batches(model: Any, request: PredictRequest) -> Any:
     """Run the steps of prediction over the data; return the rows of the outputs."""
-    source = make_source(request.x, batch_size=request.batch_size, steps=request.steps)
+    source = source_for(model, request.x, batch_size=request.batch_size, steps=request.steps)
     source = source_on_host(model, source)
     warn_of_batch_size("predict", source, request.batch_size, stacklevel=5)
     if isinstance(source, ArraySource):
@@ -153,7 +155,7 @@ def predict_on_batch(model: Trainable, x: Structure) -> Structure:
     """Return outputs for one batch; see `Model.predict_on_batch`."""
     batch = tree.map_structure(loaded, as_arrays(arrays_on_host(model, x), "x"))
     outputs = steps_for(model, "predict", keep_all=True).once((batch, None, None))
-    return tree.map_structure(np.asarray, outputs)
+    return outputs_on_host(model, tree.map_structure(np.asarray, outputs))
 
 
 def call_compiled(model: Trainable, inputs: Structure) -> Structure:

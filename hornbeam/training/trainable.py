@@ -287,6 +287,9 @@ class Trainable(Layer):
         """
         return make_function(self, "predict", force)
 
+    # The names of the columns of the data frame with which the model was trained last.
+    frame_columns: list[Any] | None = None
+
     def host_layers(self, x: Data = None) -> Callable[[Structure], Structure] | None:
         """Return a function that runs the layers for the host, such as those that take text.
 
@@ -294,6 +297,13 @@ class Trainable(Layer):
 
         Args:
             x: The inputs, from which a model may be built. Default: `None`, unknown.
+        """
+        return None
+
+    def text_outputs(self) -> Callable[[Structure], Structure] | None:
+        """Return a function that makes the texts among outputs, or `None` if there are none.
+
+        A compiled step returns numbers instead of texts. The function takes its outputs.
         """
         return None
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from hornbeam import errors
+from hornbeam.data.adapters import is_frame, refuse_mistakes
 from hornbeam.data.dataset import Dataset
 from hornbeam.data.py_dataset import PyDataset
 from hornbeam.data.sources import DatasetSource, Source, is_iterable_of_batches, make_source
 from hornbeam.layers.preprocessing.base import PreprocessingLayer
-from hornbeam.training.columns import is_frame
 
 __all__ = ["Lesson", "batches_of", "teach"]
 
@@ -84,6 +84,7 @@ def batches_of(data: Any) -> Iterator[Any]:
         >>> list(batches_of([({"a": 1}, 0)]))
         [{'a': 1}]
     """
+    refuse_mistakes(data, "dataset")
     if isinstance(data, Mapping) or is_frame(data):
         yield data
         return

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hornbeam.data.adapters import is_frame, refuse_mistakes
 from hornbeam.data.columns import is_missing
-from hornbeam.training.columns import is_frame, named_columns
+from hornbeam.training.columns import labels_of, named_columns
 
 if TYPE_CHECKING:
     from hornbeam.utils.feature_space import FeatureSpace
@@ -39,6 +40,7 @@ def propose(
         {'size': 'float_normalized'}
     """
     owner = "FeatureSpace.from_dataframe"
+    refuse_mistakes(df, "df")
     if not isinstance(df, Mapping) and not is_frame(df):
         raise ValueError(
             f"{owner}: `df` must be a data frame or a dictionary of columns, received"
@@ -46,7 +48,7 @@ def propose(
         )
     targets = [] if target is None else [target] if isinstance(target, str) else list(target)
     named_columns(df, targets, f"{owner}: `target`")
-    labels = [str(label) for label in (df if isinstance(df, Mapping) else df.columns)]
+    labels = list(map(str, labels_of(df)))
     kinds: dict[str, str] = {}
     notes: dict[str, str] = {}
     for name, values in named_columns(df, labels, owner).items():

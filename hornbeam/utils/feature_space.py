@@ -9,6 +9,7 @@ import numpy as np
 
 from hornbeam import errors, ops, saving
 from hornbeam.core.tensor import KerasTensor
+from hornbeam.data.adapters import is_frame
 from hornbeam.dtypes import is_float
 from hornbeam.layers import (
     CategoryEncoding,
@@ -22,7 +23,7 @@ from hornbeam.layers.preprocessing.index_lookup import IndexLookup
 from hornbeam.models.graph import Graph
 from hornbeam.objects import configuration
 from hornbeam.objects.family import Family
-from hornbeam.training.columns import column, is_frame, named_columns
+from hornbeam.training.columns import column, named_columns
 from hornbeam.typing import Data, FilePath, Structure
 from hornbeam.utils.feature_learning import Lesson, batches_of, teach
 from hornbeam.utils.feature_proposals import propose, table

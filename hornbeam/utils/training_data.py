@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from hornbeam.data.adapters import is_array, is_table
+from hornbeam.data.adapters import is_array, is_table, refuse_mistakes
 from hornbeam.data.dataset import Dataset
 from hornbeam.data.elements import arrays_of
 from hornbeam.data.lazy import part
@@ -111,6 +111,7 @@ def _elements_at(elements: Sequence[Any], numbers: Sequence[int]) -> Dataset:
 
 def _samples(dataset: Any) -> tuple[Any, Any]:
     """Return a structure of arrays, or else a list of elements."""
+    refuse_mistakes(dataset, "dataset")
     if isinstance(dataset, Dataset):
         return None, list(dataset.elements(0, 0))
     if isinstance(dataset, PyDataset):

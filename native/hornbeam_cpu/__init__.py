@@ -31,6 +31,7 @@ TARGETS = {
     "hornbeam_recurrence": "HornbeamRecurrence",
     "hornbeam_recurrence_pull": "HornbeamRecurrencePull",
     "hornbeam_rows": "HornbeamRows",
+    "hornbeam_sampled": "HornbeamSampled",
 }
 
 

@@ -18,7 +18,7 @@ def promised(program):
 
 def test_the_programs_of_the_page(capsys):
     programs = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
-    assert len(programs) == 6
+    assert len(programs) == 7
     program = "\n".join(programs)
     exec(compile(program, str(PAGE), "exec"), {})
     printed = capsys.readouterr().out.splitlines()

@@ -7,6 +7,7 @@ import time
 import jax
 import numpy as np
 import pytest
+from compare import mostly_slow
 
 import hornbeam as hb
 from hornbeam.data import AUTOTUNE, Dataset, DatasetSource, RowsSource, make_source
@@ -462,8 +463,37 @@ def test_models_take_data_sets():
     assert seen[:6] == [0, 8, 16, 24, 32, 0]
 
 
-@pytest.mark.parametrize("mapped", [False, True])
-def test_training_resumes_inside_a_pass(tmp_path, mapped):
+def doubled(x, y):
+    return 2 * x, y
+
+
+def parts(rows):
+    """Return a data set of four data sets, read two at a time."""
+    return r(4).interleave(lambda n: rows.shard(4, int(n)), cycle_length=2, block_length=3)
+
+
+def read_in_order(rows):
+    """Return the rows as elements that must be read one after another."""
+    return D.from_generator(lambda: iter(rows))
+
+
+PIPELINES = {
+    "rows": lambda rows: rows.shuffle(40).batch(8),
+    "batches mapped": lambda rows: rows.shuffle(40).batch(8).map(doubled),
+    "mapped by threads": lambda rows: rows.shuffle(40).map(doubled, num_parallel_calls=3).batch(8),
+    "read ahead": lambda rows: rows.shuffle(40).batch(8).map(doubled).prefetch(3),
+    "repeated": lambda rows: rows.take(20).shuffle(20).repeat(2).batch(8),
+    "without an end": lambda rows: rows.shuffle(40).batch(8).repeat(),
+    "interleaved": lambda rows: parts(rows).batch(8),
+    "a stream in a window": lambda rows: read_in_order(rows).shuffle(10).batch(8),
+    "all of them": lambda rows: (
+        parts(rows).shuffle(10).map(doubled, num_parallel_calls=3).batch(8).repeat().prefetch(2)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", mostly_slow(PIPELINES, ["rows", "all of them"]))
+def test_training_resumes_inside_a_pass(tmp_path, name):
     class Stop(hb.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
             if self.params.get("stop") and self.model.optimizer.iterations == 7:
@@ -472,14 +502,16 @@ def test_training_resumes_inside_a_pass(tmp_path, mapped):
     def train(stop, folder):
         model, x, y = model_and_data()
         hb.utils.set_random_seed(5)
-        data = D.from_tensor_slices((x, y)).shuffle(40).batch(8)
-        data = data.map(lambda x, y: (x, y)) if mapped else data
+        data = PIPELINES[name](D.from_tensor_slices((x, y)))
         callback = Stop()
         callback.params = {"stop": stop}
         callback.set_params = lambda params: None
         try:
             backup = hb.callbacks.BackupAndRestore(folder, save_freq=2)
-            model.fit(data, epochs=3, verbose=0, callbacks=[backup, callback])
+            model.fit(
+                data, epochs=3, steps_per_epoch=None if len_of(data) else 5, verbose=0,
+                callbacks=[backup, callback],
+            )  # fmt: skip
         except KeyboardInterrupt:
             return None
         return model.get_weights()
@@ -489,6 +521,11 @@ def test_training_resumes_inside_a_pass(tmp_path, mapped):
     found = train(stop=False, folder=tmp_path / "backup")
     for a, b in zip(found, expected, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def len_of(data):
+    """Return the number of batches, or 0 if there is no end or it is not known."""
+    return max(data.cardinality(), 0)
 
 
 SOURCES = {

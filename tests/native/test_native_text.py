@@ -12,7 +12,7 @@ import pytest
 
 import hornbeam as hb
 from hornbeam.layers.preprocessing.fingerprints import fingerprints
-from hornbeam.layers.preprocessing.native_text import count_tokens, native_hashes
+from hornbeam.layers.preprocessing.native_text import count_tokens, from_arrow, native_hashes
 from hornbeam.layers.preprocessing.text import as_host_array
 
 native = pytest.importorskip(
@@ -190,7 +190,7 @@ def test_texts_that_utf8_cannot_represent(both):
         b"\xf5\x80\x80\x80",
         b"\xe2\x82",
     ):
-        assert "codec can't decode" in both(lambda bad=bad: hashed([b"a", bad]))
+        assert "are no text in utf-8" in both(lambda bad=bad: hashed([b"a", bad]))
         assert both(lambda bad=bad: layer([b"a " + bad])).tolist() == [[2, 1]]
     for good in ("\0", "é", "\ud7ff", "\ue000", "\uffff", "\U0010ffff"):
         both(lambda good=good: hashed([good.encode()]))
@@ -233,17 +233,26 @@ def test_wrong_operands_are_refused():
     numbers = np.zeros(2, "int32")
     table = native.table(["a", b"b"], numbers)
     assert native.table(["a", 5], numbers) is None
-    assert native.find(table, ["a", None], numbers) is None
-    assert native.hashes([object()], None, np.empty(1, "uint64")) is None
+    assert native.find(table, ["a", None], 0, numbers) is None
+    assert native.hashes([object()], None, 0, 0, np.empty(1, "uint64")) is None
     assert native.count([1], (True, True, 1, ())) is None
-    assert native.hashes((np.zeros(7, "uint8"), "U", 4), None, np.empty(1, "uint64")) is None
+    strings = np.array(["a"], np.dtypes.StringDType())
+    for given in ((numbers, "O", 8), (numbers, "T", 16), (strings, "T", 4)):
+        assert native.hashes(given, None, 0, 0, np.empty(2, "uint64")) is None
+    assert native.hashes((np.zeros(7, "uint8"), "U", 4), None, 0, 0, np.empty(1, "uint64")) is None
     wrong = [
         lambda: native.table(["a"], numbers),
-        lambda: native.find(table, ["a"], numbers),
-        lambda: native.find(numbers, ["a"], numbers),
-        lambda: native.find(table, ["a"], b"read"),
-        lambda: native.hashes(["a"], None, numbers[:1]),
-        lambda: native.integer_hashes(numbers, True, None, np.empty(5, "uint64")),
+        lambda: native.find(table, ["a"], 0, numbers),
+        lambda: native.find(numbers, ["a"], 0, numbers),
+        lambda: native.find(table, ["a"], 0, b"read"),
+        lambda: native.hashes(["a"], None, 0, 0, numbers[:1]),
+        lambda: native.integer_hashes(numbers, True, None, 0, 0, np.empty(5, "uint64")),
+        lambda: native.hashes(["a"], None, 5, 0, np.empty(1, "uint64")),
+        lambda: native.are_texts(numbers),
+        lambda: native.strings(np.array([0, 5], "int32"), False, b"abc", strings.copy()),
+        lambda: native.strings(np.array([2, 1], "int32"), False, b"abc", strings.copy()),
+        lambda: native.strings(np.array([0, 1, 2], "int32"), False, b"abc", strings.copy()),
+        lambda: native.strings(np.array([0, 1], "int32"), False, b"abc", numbers),
         lambda: native.count(["a"], (True, True, 3, ())),
         lambda: native.count(["a"], (True, True, 1, (0,))),
         lambda: native.sequences(table, ["a"], (True, True, 1, (2**70,)), 0, 1, 0),
@@ -260,3 +269,26 @@ def test_what_hornbeam_cpu_leaves_to_python():
     assert count_tokens(texts, (True, True, 1, ()), "no encoding") is None
     assert native_hashes(np.array(["\ud800"]), None) is None
     assert native_hashes(texts, None).dtype == "uint64"
+
+
+def test_bins_are_remainders_of_hashes():
+    values = np.array(random_texts(np.random.default_rng(6), 50), object)
+    for bins in (1, 2, 7, 1000, 2**31 - 2):
+        for given in (values, np.arange(-20, 20)):
+            expected = fingerprints(given) % np.uint64(bins)
+            found = native_hashes(given, None, bins, 1)
+            np.testing.assert_array_equal(found, expected.astype("int64") + 1)
+    assert native_hashes(values, None, 2**31) is None
+
+
+def test_arrays_of_arrow_keep_their_memory():
+    pyarrow = pytest.importorskip("pyarrow")
+    texts = random_texts(np.random.default_rng(7), 50)
+    for kind in ("string", "large_string"):
+        array = pyarrow.array(texts, kind)
+        chunks = pyarrow.chunked_array([array[:7], array[7:7], array[7:]])
+        for given, expected in ((array, texts), (array[3:20], texts[3:20]), (chunks, texts)):
+            assert from_arrow(given).tolist() == expected
+        assert as_host_array(array, "").dtype.kind == "T"
+    for others in (pyarrow.array(["a", None]), pyarrow.array([1])):
+        assert from_arrow(others) is None

@@ -835,6 +835,22 @@ class Shuffled(hb.utils.PyDataset):
         np.random.shuffle(self.order)
 
 
+def doubled(x, y):
+    return 2 * x, y
+
+
+def parts(rows):
+    return hb.data.Dataset.range(3).interleave(
+        lambda n: rows.shard(3, int(n)).shuffle(30), cycle_length=2, block_length=5
+    )
+
+
+def pipeline():
+    rows = parts(hb.data.Dataset.from_tensor_slices((x, y)))
+    mapped = rows.shuffle(20).map(doubled, num_parallel_calls=3)
+    return mapped.repeat().batch(16).prefetch(3)
+
+
 def drawn():
     while True:
         some = np.random.randint(0, 90, 16)
@@ -850,10 +866,13 @@ data = {
     "arrays": {"x": x, "y": y, "batch_size": 16, "validation_split": 0.1},
     "data set": {"x": Shuffled(), "validation_data": (x, y)},
     "generator": {"x": drawn(), "steps_per_epoch": 6},
+    "pipeline": {"x": pipeline(), "steps_per_epoch": 6},
 }
 callbacks = [
     cb.BackupAndRestore(
-        folder + "/backup", save_freq={"arrays": 4, "data set": 1, "generator": "epoch"}[way]),
+        folder + "/backup",
+        save_freq={"arrays": 4, "data set": 1, "pipeline": 2}.get(way, "epoch"),
+    ),
     cb.ReduceLROnPlateau("loss", factor=0.7, patience=1),
     cb.EarlyStopping("accuracy", patience=30, restore_best_weights=True),
     cb.CSVLogger(folder + "/log.csv"),
@@ -918,7 +937,7 @@ def test_kills_at_random_moments(tmp_path):
         random.Random(os.environ.get("HORNBEAM_SEED", "0")),
     )
     (script := tmp_path / "script.py").write_text(SCRIPT)
-    ways, cache = ("arrays", "data set", "generator"), tmp_path / "cache"
+    ways, cache = ("arrays", "data set", "generator", "pipeline"), tmp_path / "cache"
     expected, running = {}, {}
     for way in ways:
         process = start(script, way, tmp_path / way, cache)
@@ -932,7 +951,7 @@ def test_kills_at_random_moments(tmp_path):
     done = tries = 0
     while done < kills:
         tries += 1
-        way = ways[tries % 3]
+        way = ways[tries % len(ways)]
         if strike(
             start(script, way, running[way], cache, pause=0.02), draw, running[way] / "backup"
         ):

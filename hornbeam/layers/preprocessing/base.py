@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
 from hornbeam import errors
-from hornbeam.data.adapters import plain
+from hornbeam.data.adapters import plain, refuse_mistakes
 from hornbeam.data.dataset import Dataset
 from hornbeam.data.lazy import is_on_disk
-from hornbeam.data.sources import DatasetSource, Source, is_iterable_of_batches, make_source
+from hornbeam.data.sources import (
+    DatasetSource,
+    IterableSource,
+    Source,
+    is_iterable_of_batches,
+    make_source,
+)
 from hornbeam.layers.layer import Layer
 from hornbeam.typing import Data, Shape
 
-__all__ = ["PreprocessingLayer", "batches"]
+__all__ = ["PreprocessingLayer", "batches", "check_finite"]
 
 _BYTES_OF_FILES = 2**24  # bytes of an array in a file to read at once
 
@@ -78,7 +85,8 @@ class PreprocessingLayer(Layer):
                 if batch.ndim == 0:
                     raise ValueError(
                         f"{self._label()}: `data` must have a batch axis, received the single value"
-                        f" {batch}."
+                        f" {batch!s:.60}. Batch the elements, such as by `data.batch(32)`, or pass"
+                        " a list of all of them."
                     )
                 if not batch.shape[0]:
                     continue
@@ -133,13 +141,9 @@ def batches(data: Data) -> Iterator[np.ndarray]:
         >>> [batch.shape for batch in batches([[1.0, 2.0], [3.0, 4.0]])]
         [(2, 2)]
     """
+    refuse_mistakes(data, "data")
     if not isinstance(data, Source) and not is_iterable_of_batches(data):
-        array = plain(data)
-        if isinstance(array, dict):
-            raise ValueError(
-                "`data` must be one array, received a table with the columns"
-                f" {errors.listed(array)}. Pass one of the columns."
-            )
+        array = _one_array(plain(data))
         if not is_on_disk(array):
             yield np.asarray(array.to_numpy() if hasattr(array, "to_numpy") else array)
             return
@@ -149,8 +153,39 @@ def batches(data: Data) -> Iterator[np.ndarray]:
         return
     # A `Dataset` is read directly, because `make_source` would cast 64-bit numbers to 32 bits.
     source = DatasetSource(data) if isinstance(data, Dataset) else make_source(data)
+    if isinstance(source, IterableSource):
+        source.choose = plain  # columns of text are no numbers
     try:
         for x, _, _ in source.epoch(seed=0, epoch=0):
-            yield np.asarray(x)
+            yield np.asarray(_one_array(x))
     finally:
         source.close()
+
+
+def _one_array(data: Any) -> Any:
+    if isinstance(data, Mapping):
+        raise ValueError(
+            "`data` must be one array, received a table with the columns"
+            f" {errors.listed(map(str, data))}. Pass one of the columns."
+        )
+    return data
+
+
+def check_finite(data: np.ndarray, first_row: int, label: str, infinite: bool = False) -> None:
+    """Raise an error that shows the first value from which nothing can be learned.
+
+    Args:
+        data: Numbers of shape (rows, ...).
+        first_row: Number of the first row in all data.
+        label: The layer, for the error.
+        infinite: Whether infinite values are allowed.
+    """
+    wrong = np.isnan(data) if infinite else ~np.isfinite(data)
+    if data.dtype.kind != "f" or not wrong.any():
+        return
+    row, *column = map(int, np.argwhere(wrong)[0])
+    place = f"row {first_row + row}" + "".join(f", column {c}" for c in column[:1])
+    raise ValueError(
+        f"{label}: `data` hold {int(wrong.sum())} missing or infinite values, the first in {place}:"
+        f" {data[(row, *column)]}. Fill them, or leave those rows out."
+    )

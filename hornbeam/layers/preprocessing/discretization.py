@@ -11,7 +11,7 @@ import numpy as np
 
 from hornbeam.core.tensor import KerasTensor
 from hornbeam.dtype_policies import DTypePolicy
-from hornbeam.layers.preprocessing.base import PreprocessingLayer
+from hornbeam.layers.preprocessing.base import PreprocessingLayer, check_finite
 from hornbeam.layers.preprocessing.encoding import check_mode, encode, encoded_shape
 from hornbeam.typing import ArrayLike, Data, DType, Shapes, Tensor
 
@@ -142,7 +142,7 @@ class Discretization(PreprocessingLayer):
         super().adapt(data, steps)
 
     def reset_state(self) -> None:
-        self._quantiles = _Quantiles(self.epsilon)
+        self._quantiles, self._rows = _Quantiles(self.epsilon), 0
 
     def update_state(self, data: np.ndarray) -> None:
         data = np.asarray(data)
@@ -150,6 +150,8 @@ class Discretization(PreprocessingLayer):
             raise ValueError(
                 f"{self._label()}: `data` must hold numbers, received dtype {data.dtype}."
             )
+        check_finite(data, self._rows, self._label(), infinite=True)
+        self._rows += len(data)
         self._quantiles.add(data.astype("float64").reshape(-1))
 
     def finalize_state(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import collections
+import math
 from typing import Any
 
 import jax
@@ -26,13 +28,28 @@ def check_mode(owner: str, mode: Any, modes: tuple[str, ...]) -> str:
 def as_tensor(numbers: Any, dtype: str) -> jax.Array:
     """Convert numbers to a JAX array of the dtype that JAX supports for `dtype`.
 
-    NumPy converts NumPy arrays, because JAX would compile and run a program to do so.
+    NumPy converts NumPy arrays, because JAX would compile and run a program to do so. A compiled
+    function takes a small array several times faster than `jnp.asarray`, so shapes that come again
+    and again go through one.
 
     Args:
         numbers: An array or a tracer.
         dtype: Name of a dtype, for example `"int64"`.
     """
-    return jnp.asarray(numbers.astype(jax.dtypes.canonicalize_dtype(dtype), copy=False))
+    numbers = numbers.astype(jax.dtypes.canonicalize_dtype(dtype), copy=False)
+    if isinstance(numbers, np.ndarray) and numbers.size <= _SMALL:
+        key = numbers.shape, numbers.dtype
+        if len(_calls) > _SHAPES:
+            _calls.clear()
+        _calls[key] += 1
+        if _calls[key] > _OFTEN:
+            return _as_it_is(numbers)
+    return jnp.asarray(numbers)
+
+
+_SMALL, _OFTEN, _SHAPES = 2**14, 16, 4096
+_calls: collections.Counter[tuple[Any, ...]] = collections.Counter()  # by shape and dtype
+_as_it_is = jax.jit(lambda numbers: numbers)
 
 
 def encode(
@@ -58,7 +75,8 @@ def encode(
         found = jax.nn.one_hot(indices, size, dtype=dtype)
     else:
         # Negative indices would count from the end, so they become `size`, which is dropped.
-        places = jnp.where(indices < 0, size, indices).reshape(-1, indices.shape[-1])
+        samples = math.prod(indices.shape[:-1])
+        places = jnp.where(indices < 0, size, indices).reshape(samples, indices.shape[-1])
         rows = jnp.arange(len(places))[:, None]
         empty = jnp.zeros((len(places), size), dtype)
         if mode == "multi_hot":

@@ -15,12 +15,33 @@ import numpy as np
 
 from hornbeam.layers.preprocessing.native_text import native_hashes
 
-__all__ = ["fingerprints", "hash_key", "join_fingerprints"]
+__all__ = ["bins_of", "fingerprints", "hash_key", "join_fingerprints"]
 
 # Arithmetic on uint64 arrays wraps around, as the algorithms require.
 U = np.uint64
 Numbers = Any  # a uint64 array, or one number
 _K0, _K1, _K2 = U(0xC3A5C85C97CB3127), U(0xB492B66FBE98F273), U(0x9AE16A3B2F90404F)
+
+
+def bins_of(
+    values: np.ndarray, count: int, salt: tuple[int, int] | None = None, first: int = 0
+) -> np.ndarray:
+    """Return the bin of each value: `first` plus the remainder of its hash.
+
+    Args:
+        values: Texts or integers, as for `fingerprints`.
+        count: Number of bins.
+        salt: As for `fingerprints`.
+        first: Number of the first bin.
+
+    Example:
+        >>> bins_of(np.array(["A", "B"]), 3).tolist()
+        [1, 0]
+    """
+    native = native_hashes(values, salt, count, first)
+    if native is not None:
+        return native
+    return (fingerprints(values, salt) % np.uint64(count)).astype("int64") + first
 
 
 def fingerprints(values: np.ndarray, salt: tuple[int, int] | None = None) -> np.ndarray:
@@ -57,6 +78,7 @@ def hash_key(owner: str, salt: Any) -> tuple[int, int] | None:
     return int(parts[0]), int(parts[1])
 
 
+@np.errstate(over="ignore")  # NumPy warns if scalars wrap around
 def join_fingerprints(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Combine pairs of hashes into one hash each, as TensorFlow's `FingerprintCat64` does."""
     factor = U(0xC6A4A7935BD1E995)

@@ -17,6 +17,7 @@ from hornbeam.layers.preprocessing.encoding import (
     encoded_shape,
 )
 from hornbeam.layers.preprocessing.fingerprints import (
+    bins_of,
     fingerprints,
     hash_key,
     join_fingerprints,
@@ -133,12 +134,12 @@ class Hashing(_HashingLayer):
         values = self._texts(inputs)
         if values.dtype.kind == "f":
             values = values.astype("int64")
-        hashes = fingerprints(values, self._key)
         if self.mask_value is None:
-            bins = hashes % np.uint64(self.num_bins)
-        else:
-            bins = hashes % np.uint64(max(self.num_bins - 1, 1)) + np.uint64(1)
-            bins[_equal(values, self.mask_value)] = 0
+            return self._form(bins_of(values, self.num_bins, self._key))
+        if self.num_bins == 1:
+            return self._form(np.zeros(values.shape, "int32"))
+        bins = bins_of(values, self.num_bins - 1, self._key, first=1)
+        bins[_equal(values, self.mask_value)] = 0
         return self._form(bins)
 
     def compute_output_spec(self, inputs: KerasTensor) -> KerasTensor:

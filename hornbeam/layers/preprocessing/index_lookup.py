@@ -148,20 +148,21 @@ class IndexLookup(TextLayer):
                 f" shape ({len(tokens)},), received shape {weights.shape}."
             )
         given = vocabulary if isinstance(vocabulary, (str, os.PathLike)) else list(tokens)
-        special = self._special()
+        special, of_special = self._special(), None
         if special and tokens[: len(special)] == special:
             tokens = tokens[len(special) :]
-            weights = None if weights is None else weights[len(special) :]
+            if weights is not None:
+                of_special, weights = weights[: len(special)], weights[len(special) :]
         self._check_tokens(tokens)
-        self._store(tokens, weights)
+        self._store(tokens, weights, of_special)
         self._given = (given, None if idf_weights is None else np.ravel(idf_weights).tolist())
 
     def _read(self, vocabulary: Any) -> list[Token]:
         """Return the tokens of a list, array or file."""
         if isinstance(vocabulary, (str, os.PathLike)):
             refuse_from_files(f"{type(self).__name__}: `vocabulary`", vocabulary)
-            lines = Path(vocabulary).read_text(self._encoding()).splitlines()
-            return [self._token(line) for line in lines]
+            text = _read_text(f"{self._label()}: `vocabulary`", vocabulary, self._encoding())
+            return [self._token(line) for line in text.splitlines()]
         if hasattr(vocabulary, "numpy"):
             vocabulary = vocabulary.numpy()
         return [self._token(t) for t in np.asarray(vocabulary).reshape(-1).tolist()]
@@ -187,11 +188,15 @@ class IndexLookup(TextLayer):
                 f" tokens, including special tokens, received {size}."
             )
 
-    def _store(self, tokens: Sequence[Token], weights: np.ndarray | None) -> None:
+    def _store(
+        self, tokens: Sequence[Token], weights: np.ndarray | None,
+        of_special: np.ndarray | None = None,
+    ) -> None:  # fmt: skip
         self._tokens, self._known = list(tokens), None
         if weights is not None:
-            unknown = np.full(len(self._special()), weights.mean(), "float32")
-            weights = np.concatenate([unknown, weights])
+            if of_special is None:
+                of_special = np.full(len(self._special()), weights.mean(), "float32")
+            weights = np.concatenate([of_special, weights])
         self._idf = weights
 
     @property
@@ -414,3 +419,20 @@ class IndexLookup(TextLayer):
     def load_own_variables(self, store: Any) -> None:
         if self.output_mode == "tf_idf" and self._given is None and "idf_weights" in store:
             self._idf = np.asarray(store["idf_weights"], "float32")
+
+
+def _read_text(argument: str, path: str | os.PathLike[str], encoding: str) -> str:
+    """Return the text of a file."""
+    try:
+        return Path(path).read_text(encoding)
+    except UnicodeDecodeError as error:
+        line = Path(path).read_bytes()[: error.start].count(b"\n") + 1
+        raise ValueError(
+            f"{argument}: the file {os.fspath(path)!r} is no text in {encoding}, see line {line}:"
+            f" {error.reason}. Pass its `encoding`."
+        ) from error
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise ValueError(
+            f"{argument} must be tokens or the path of a text file with one token per line; there"
+            f" is no file {os.fspath(path)!r}."
+        ) from error

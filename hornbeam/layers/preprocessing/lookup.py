@@ -17,6 +17,7 @@ from hornbeam.layers.preprocessing.native_text import (
     count_tokens,
     is_utf8,
 )
+from hornbeam.layers.preprocessing.text import decoded
 from hornbeam.typing import ArrayLike, Tensor
 
 __all__ = ["IntegerLookup", "StringLookup"]
@@ -106,10 +107,7 @@ class StringLookup(IndexLookup):
         return values
 
     def _list(self, values: np.ndarray) -> list[str]:
-        return [
-            t.decode(self.encoding) if isinstance(t, bytes) else t
-            for t in values.reshape(-1).tolist()
-        ]
+        return decoded(values, self.encoding, self._label())
 
     def _count(self, values: np.ndarray) -> None:
         counted = count_tokens(values.reshape(-1), WHOLE, self.encoding)
@@ -134,15 +132,16 @@ class StringLookup(IndexLookup):
 
     def indices(self, values: Any) -> np.ndarray:
         values = self._values(values)
-        found = self.table().find(values, self.encoding)
-        unknown = found == -2
-        if unknown.any():
-            if self.num_oov_indices == 1:
-                found[unknown] = self.unknown_index()
-            else:
-                tokens = self._as_utf8(values.reshape(-1)[unknown])
-                hashes = fingerprints(tokens, self._key) if self.num_oov_indices else None
-                found[unknown] = self._unknown(hashes, tokens)
+        one = self.num_oov_indices == 1
+        unknown = self.unknown_index() if one else -2
+        try:
+            found = self.table().find(values, self.encoding, unknown)
+        except UnicodeDecodeError:
+            found = self.table().find(np.array(self._list(values), object), self.encoding, unknown)
+        if not one and (missing := found == -2).any():
+            tokens = self._as_utf8(values.reshape(-1)[missing])
+            hashes = fingerprints(tokens, self._key) if self.num_oov_indices else None
+            found[missing] = self._unknown(hashes, tokens)
         return found.reshape(values.shape)
 
     def _as_utf8(self, values: np.ndarray) -> np.ndarray:

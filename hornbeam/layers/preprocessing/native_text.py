@@ -14,7 +14,10 @@ import numpy as np
 
 from hornbeam.ops.routes import text_kernels
 
-__all__ = ["WHOLE", "Plan", "TextTable", "count_tokens", "is_utf8", "native_hashes"]
+__all__ = [
+    "WHOLE", "Plan", "TextTable", "are_texts", "count_tokens", "from_arrow", "is_utf8",
+    "native_hashes",
+]  # fmt: skip
 
 # How to convert texts to tokens: whether to lower letters, whether to remove punctuation, how to
 # split (0: not at all, 1: at whitespace, 2: into characters), and the sizes of n-grams.
@@ -69,12 +72,13 @@ class TextTable:
             self._encoded = (encoding, {t.encode(encoding): i for t, i in self.numbers.items()})
         return self._encoded[1]
 
-    def find(self, texts: np.ndarray, encoding: str) -> np.ndarray:
-        """Return the number of each text, or -2 for unknown texts, as integers of shape (N,).
+    def find(self, texts: np.ndarray, encoding: str, unknown: int = -2) -> np.ndarray:
+        """Return the number of each text; integers of shape (N,).
 
         Args:
             texts: Texts of any shape.
             encoding: Encoding of bytes.
+            unknown: The number of a text that the table lacks.
 
         Raises:
             UnicodeDecodeError: If bytes cannot be decoded.
@@ -82,12 +86,13 @@ class TextTable:
         native = self._table(encoding)
         if native is not None:
             found = np.empty(texts.size, "int32")
-            if text_kernels().find(native, _source(texts), found) and found.min(initial=0) > -3:
+            if text_kernels().find(native, _source(texts), unknown, found):
                 return found
         items = texts.reshape(-1).tolist()
         get = self.numbers.get
         return np.array(
-            [get(t.decode(encoding) if isinstance(t, bytes) else t, -2) for t in items], "int64"
+            [get(t.decode(encoding) if isinstance(t, bytes) else t, unknown) for t in items],
+            "int64",
         )
 
     def sequences(
@@ -140,7 +145,9 @@ def count_tokens(
     return kernels.count(_source(texts), plan)
 
 
-def native_hashes(values: np.ndarray, key: tuple[int, int] | None) -> np.ndarray | None:
+def native_hashes(
+    values: np.ndarray, key: tuple[int, int] | None, bins: int = 0, first: int = 0
+) -> np.ndarray | None:
     """Return the hash of each text or integer, uint64 in the shape of `values`.
 
     The result is `None` if hornbeam-cpu cannot compute it.
@@ -148,23 +155,68 @@ def native_hashes(values: np.ndarray, key: tuple[int, int] | None) -> np.ndarray
     Args:
         values: Texts or integers.
         key: Two integers, the key of SipHash. `None` selects Fingerprint64.
+        bins: If it is not 0, the result is `first` plus the remainder of the hash, int32.
+        first: The smallest result with `bins`.
     """
     kernels = text_kernels()
-    if kernels is None:
+    if kernels is None or not bins + first < 2**31:
         return None
-    found = np.empty(values.size, "uint64")
+    found = np.empty(values.shape, "int32" if bins else "uint64")
     key = key and (key[0] % 2**64, key[1] % 2**64)
+    last = (key, bins, first, found.reshape(-1))
     if values.dtype.kind not in "iub":
-        return found.reshape(values.shape) if kernels.hashes(_source(values), key, found) else None
+        return found if kernels.hashes(_source(values), *last) else None
     signed = values.dtype.kind == "i"
     integers = np.ascontiguousarray(values, "int64" if signed else "uint64").reshape(-1)
-    kernels.integer_hashes(integers, signed, key, found)
-    return found.reshape(values.shape)
+    kernels.integer_hashes(integers, signed, *last)
+    return found
+
+
+def are_texts(objects: np.ndarray) -> bool:
+    """Return whether all items of an array of objects are `str` or `bytes`.
+
+    Example:
+        >>> are_texts(np.array(["a", b"b"], object)), are_texts(np.array(["a", None]))
+        (True, False)
+    """
+    kernels = text_kernels()
+    if kernels is not None:
+        return kernels.are_texts(np.ascontiguousarray(objects))
+    return {*map(type, objects.reshape(-1).tolist())} <= {str, bytes, np.str_, np.bytes_}
+
+
+def from_arrow(array: Any) -> np.ndarray | None:
+    """Return the texts of an array of PyArrow as an array of `StringDType`.
+
+    The result is `None` if hornbeam-cpu cannot do it, or the array holds no text or lacks values.
+
+    Args:
+        array: An array or chunked array of PyArrow.
+    """
+    kernels = text_kernels()
+    kind = str(array.type)
+    if kernels is None or kind not in ("string", "large_string") or array.null_count:
+        return None
+    parts = array.chunks if hasattr(array, "chunks") else [array]
+    texts = np.empty(len(array), np.dtypes.StringDType())
+    start = 0
+    for part in parts:
+        if len(part):
+            _, offsets, data = part.buffers()
+            wide = kind == "large_string"
+            size = 8 if wide else 4
+            places = memoryview(offsets)[part.offset * size : (part.offset + len(part) + 1) * size]
+            kernels.strings(places, wide, data or b"", texts[start : start + len(part)])
+            start += len(part)
+    return texts
 
 
 def _source(texts: np.ndarray) -> Any:
-    """Convert texts to the input of hornbeam-cpu: a list, or the memory of an array."""
-    if texts.dtype.kind not in "US" or not texts.dtype.itemsize:
+    """Return texts in a form that hornbeam-cpu reads: an array, or its memory, with its kind."""
+    kind = texts.dtype.kind
+    if kind in "OT":
+        return np.ascontiguousarray(texts), kind, texts.dtype.itemsize
+    if not texts.dtype.itemsize:
         return texts.reshape(-1).tolist()
     flat = np.ascontiguousarray(texts, texts.dtype.newbyteorder("=")).reshape(-1)
-    return flat.view("uint8"), flat.dtype.kind, flat.dtype.itemsize
+    return flat.view("uint8"), kind, flat.dtype.itemsize

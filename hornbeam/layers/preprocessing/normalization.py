@@ -13,7 +13,7 @@ from hornbeam.core.checks import check_axes
 from hornbeam.layers.dtype_config import dtype_config
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
-from hornbeam.layers.preprocessing.base import PreprocessingLayer
+from hornbeam.layers.preprocessing.base import PreprocessingLayer, check_finite
 from hornbeam.typing import ArrayLike, Axis, Data, Shape, Shapes, Tensor
 
 __all__ = ["Normalization"]
@@ -201,6 +201,7 @@ class Normalization(PreprocessingLayer):
                 f" {self._build_shapes and self._build_shapes['input_shape']}, received shape"
                 f" {data.shape}."
             )
+        check_finite(data, self._moments.count, self._label())
         self._moments.add(data, tuple(a for a in range(data.ndim) if a not in self._kept))
 
     def finalize_state(self) -> None:

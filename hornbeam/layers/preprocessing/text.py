@@ -9,11 +9,12 @@ import numpy as np
 
 from hornbeam.core.tensor import KerasTensor
 from hornbeam.core.variable import Variable
-from hornbeam.data.adapters import plain
+from hornbeam.data.adapters import adapter_of, plain
 from hornbeam.layers.preprocessing.base import PreprocessingLayer
+from hornbeam.layers.preprocessing.native_text import are_texts, from_arrow
 from hornbeam.typing import Data
 
-__all__ = ["TextLayer", "as_host_array", "is_text"]
+__all__ = ["TextLayer", "as_host_array", "decoded", "is_text"]
 
 
 def is_text(x: Any) -> bool:
@@ -42,7 +43,7 @@ def as_host_array(x: Any, label: str) -> np.ndarray:
     if isinstance(x, Variable):
         x = x.value
     if not isinstance(x, np.ndarray):
-        x = plain(x)
+        x = _arrow_texts(x)
         if hasattr(x, "to_numpy"):
             x = x.to_numpy()
         elif hasattr(x, "numpy"):
@@ -53,9 +54,18 @@ def as_host_array(x: Any, label: str) -> np.ndarray:
             x = np.array(x, object) if holds_texts(x) else np.asarray(x)
         except ValueError:
             raise ValueError(_UNEVEN.format(label)) from None
-    if x.dtype.kind in "OT":
+    if (x.dtype.kind == "O" and not are_texts(x)) or hasattr(x.dtype, "na_object"):
         _check_items(x.reshape(-1).tolist(), label)
     return x
+
+
+def _arrow_texts(x: Any) -> Any:
+    """Return the texts of an array of PyArrow as they are in memory; others as `plain` does."""
+    adapter = adapter_of(x)
+    texts = None
+    if adapter is not None and adapter.package == "pyarrow" and adapter.kind == "array":
+        texts = from_arrow(x)
+    return plain(x) if texts is None else texts
 
 
 _UNEVEN = (
@@ -72,8 +82,6 @@ def holds_texts(x: Any) -> bool:
 
 
 def _check_items(items: list[Any], label: str) -> None:
-    if {*map(type, items)} <= {str, bytes, np.str_, np.bytes_}:
-        return
     for position, item in enumerate(items):
         if isinstance(item, (list, tuple)):
             raise ValueError(_UNEVEN.format(label))
@@ -82,6 +90,28 @@ def _check_items(items: list[Any], label: str) -> None:
                 f"{label}: the input must hold text, received {item!r:.80} at position {position}"
                 f" ({type(item).__name__}). Fill missing values, for example with an empty string."
             )
+
+
+def decoded(texts: np.ndarray, encoding: str, label: str) -> list[str]:
+    """Return texts as a list of `str`.
+
+    Args:
+        texts: Texts of any shape.
+        encoding: Encoding of bytes.
+        label: The layer, for the error.
+
+    Raises:
+        ValueError: If bytes are no text in this encoding.
+    """
+    items = texts.reshape(-1).tolist()
+    try:
+        return [t.decode(encoding) if isinstance(t, bytes) else t for t in items]
+    except UnicodeDecodeError as error:
+        place = next(i for i, t in enumerate(items) if t == error.object)
+        raise ValueError(
+            f"{label}: the bytes at position {place}, {error.object!r:.60}, are no text in"
+            f" {encoding}: {error.reason}. Pass the layer their `encoding`, or decode them first."
+        ) from error
 
 
 class TextLayer(PreprocessingLayer):
@@ -105,6 +135,9 @@ class TextLayer(PreprocessingLayer):
         if holds_texts(data):
             data = as_host_array(data, self._label())
         super().adapt(data, steps)
+
+    def _clear_losses(self) -> None:
+        """Do nothing: the layers have no losses, and to look for some takes time in each call."""
 
     def _texts(self, inputs: Any) -> np.ndarray:
         """Convert the inputs of `call` to a NumPy array, unless `__call__` has already done so."""

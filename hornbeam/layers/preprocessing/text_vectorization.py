@@ -373,8 +373,9 @@ def _sizes(ngrams: Any) -> tuple[int, ...] | None:
     """Return the sizes of n-grams."""
     if ngrams is None:
         return None
-    sizes = tuple(range(1, ngrams + 1)) if isinstance(ngrams, int) else ngrams
-    if not isinstance(sizes, (list, tuple)) or not all(isinstance(n, int) and n > 0 for n in sizes):
+    sizes = tuple(range(1, ngrams + 1)) if type(ngrams) is int else ngrams
+    fits = isinstance(sizes, (list, tuple)) and all(type(n) is int and n > 0 for n in sizes)
+    if not fits or not sizes:
         raise ValueError(
             f"TextVectorization: `ngrams` must be a positive integer, a tuple of them or None,"
             f" received {ngrams!r}."

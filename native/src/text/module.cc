@@ -21,7 +21,6 @@ namespace hornbeam {
 namespace {
 
 constexpr char kTable[] = "hornbeam_cpu.text.table";
-constexpr int32_t kUnknown = -2, kNotUtf8 = -3;
 
 using Vocabulary = Table<int32_t>;
 
@@ -72,7 +71,10 @@ const Vocabulary* GetTable(PyObject* capsule) {
 
 // Writes the number of each text. Looks up several texts at once, because most of the time is spent
 // waiting for the table's memory.
-bool FindAll(const Vocabulary& table, const Texts& texts, int32_t* to) {
+//
+// A text that the table lacks gets the number `unknown`. If it is not even valid UTF-8, the result is
+// false.
+bool FindAll(const Vocabulary& table, const Texts& texts, int32_t unknown, int32_t* to) {
   constexpr int64_t kGroup = 16;
   std::atomic<bool> all_valid{true};
   ForRanges(texts.size(), ThreadsFor(texts.bytes()), [&](int64_t first, int64_t last, int64_t) {
@@ -91,7 +93,8 @@ bool FindAll(const Vocabulary& table, const Texts& texts, int32_t* to) {
       }
       for (int64_t k = 0; k < count; ++k) {
         const int32_t* found = table.Find(group[k], tokens[k], hashes[k]);
-        to[begin + k] = found ? *found : texts.may_be_invalid() && !IsUtf8(group[k]) ? kNotUtf8 : kUnknown;
+        to[begin + k] = found ? *found : unknown;
+        if (!found && texts.may_be_invalid() && !IsUtf8(group[k])) valid = false;
       }
     }
     if (!valid) all_valid = false;
@@ -99,11 +102,12 @@ bool FindAll(const Vocabulary& table, const Texts& texts, int32_t* to) {
   return all_valid;
 }
 
-// find(table, texts, out): writes the number of each text to `out`, int32; -2 for a text that the
-// table lacks, and -3 if that is not even valid UTF-8. Returns True.
+// find(table, texts, unknown, out): writes the number of each text to `out`, int32, and `unknown` for
+// a text that the table lacks. Returns True.
 PyObject* Find(PyObject* arguments) {
   PyObject *capsule, *source, *out_object;
-  if (!PyArg_ParseTuple(arguments, "OOO", &capsule, &source, &out_object)) return nullptr;
+  int unknown;
+  if (!PyArg_ParseTuple(arguments, "OOiO", &capsule, &source, &unknown, &out_object)) return nullptr;
   const Vocabulary* table = GetTable(capsule);
   if (!table) return nullptr;
   Texts texts;
@@ -115,7 +119,7 @@ PyObject* Find(PyObject* arguments) {
   bool valid;
   {
     WithoutLock without;
-    valid = FindAll(*table, texts, out.data<int32_t>());
+    valid = FindAll(*table, texts, unknown, out.data<int32_t>());
   }
   if (!valid) return NotMine();
   Py_RETURN_TRUE;
@@ -335,27 +339,117 @@ struct Hash {
   }
 };
 
-// hashes(texts, key, out): writes the hash of each text to `out`, uint64. Returns True.
+// The remainder of a division by a fixed number (Lemire, Kaser and Kurz, "Faster remainder by direct
+// computation", 2019).
+class Remainder {
+ public:
+  explicit Remainder(uint64_t divisor) : divisor_(divisor), factor_(~Wide(0) / divisor + 1) {}
+  uint64_t operator()(uint64_t number) const {
+    const Wide fraction = factor_ * number;
+    const Wide low = Wide(uint64_t(fraction)) * divisor_ >> 64;
+    return uint64_t((Wide(uint64_t(fraction >> 64)) * divisor_ + low) >> 64);
+  }
+
+ private:
+  using Wide = unsigned __int128;
+  uint64_t divisor_;
+  Wide factor_;
+};
+
+// Where hashes go: all 64 bits of them, or `bins` and then `first` plus the remainder, int32.
+struct Hashed {
+  unsigned long long bins = 0;
+  int first = 0;
+  Memory out;
+
+  // `count` is the number of hashes.
+  bool Fill(PyObject* object, int64_t count) {
+    if (!out.Fill(object, true)) return false;
+    const int64_t size = bins ? sizeof(int32_t) : sizeof(uint64_t);
+    return out.view.len == count * size || Wrong("hashes: sizes differ") != nullptr;
+  }
+
+  // Calls work(put) with a function put(i, hash).
+  template <typename Work>
+  bool Run(const Work& work) const {
+    if (!bins) {
+      uint64_t* to = out.data<uint64_t>();
+      return work([to](int64_t i, uint64_t hash) { to[i] = hash; });
+    }
+    int32_t* to = out.data<int32_t>();
+    return work([to, remainder = Remainder(bins), first = first](int64_t i, uint64_t hash) {
+      to[i] = int32_t(remainder(hash)) + first;
+    });
+  }
+};
+
+// hashes(texts, key, bins, first, out): writes the hash of each text to `out`; see `Hashed`. Returns
+// True.
 PyObject* Hashes(PyObject* arguments) {
   PyObject *source, *key, *out_object;
   Hash hash;
-  if (!PyArg_ParseTuple(arguments, "OOO", &source, &key, &out_object) || !hash.Fill(key)) return nullptr;
+  Hashed hashed;
+  if (!PyArg_ParseTuple(arguments, "OOKiO", &source, &key, &hashed.bins, &hashed.first, &out_object) ||
+      !hash.Fill(key))
+    return nullptr;
   Texts texts;
-  Memory out;
   if (!texts.Fill(source, Surrogates::kRefuse)) return NotMine();
-  if (!out.Fill(out_object, true)) return nullptr;
-  if (out.view.len != Py_ssize_t(texts.size() * sizeof(uint64_t))) return Wrong("hashes: sizes differ");
-  uint64_t* to = out.data<uint64_t>();
+  if (!hashed.Fill(out_object, texts.size())) return nullptr;
   bool valid;
   {
     WithoutLock without;
-    valid = ForTexts(texts, ThreadsFor(texts.bytes()), [&](std::string_view text, int64_t i, int64_t) {
-      to[i] = hash(text);
-      return true;
+    valid = hashed.Run([&](const auto& put) {
+      return ForTexts(texts, ThreadsFor(texts.bytes()), [&](std::string_view text, int64_t i, int64_t) {
+        put(i, hash(text));
+        return true;
+      });
     });
   }
   if (!valid) return NotMine();
   Py_RETURN_TRUE;
+}
+
+// are_texts(array): whether all items of a contiguous array of objects are `str` or `bytes`.
+PyObject* AreTexts(PyObject* arguments) {
+  PyObject* object;
+  if (!PyArg_ParseTuple(arguments, "O!", &PyArray_Type, &object)) return nullptr;
+  auto* array = reinterpret_cast<PyArrayObject*>(object);
+  if (PyArray_TYPE(array) != NPY_OBJECT || !PyArray_IS_C_CONTIGUOUS(array))
+    return Wrong("are_texts: the array must hold objects and be contiguous");
+  return PyBool_FromLong(
+      ForObjects(static_cast<PyObject**>(PyArray_DATA(array)), PyArray_SIZE(array),
+                 [](PyObject* item, int64_t) { return PyUnicode_Check(item) || PyBytes_Check(item); }));
+}
+
+// strings(offsets, wide, text, out): writes the texts between offsets, 64 bits if `wide`, else 32, to
+// an empty array `out` of StringDType. The text is UTF-8, as in Arrow's arrays.
+PyObject* Strings(PyObject* arguments) {
+  PyObject *offsets_object, *text_object, *out_object;
+  int wide;
+  if (!PyArg_ParseTuple(arguments, "OpOO!", &offsets_object, &wide, &text_object, &PyArray_Type, &out_object))
+    return nullptr;
+  Memory offsets, text;
+  if (!offsets.Fill(offsets_object, false) || !text.Fill(text_object, false)) return nullptr;
+  auto* array = reinterpret_cast<PyArrayObject*>(out_object);
+  const int64_t count = offsets.view.len / (wide ? 8 : 4) - 1;
+  if (PyArray_TYPE(array) != NPY_VSTRING || !PyArray_IS_C_CONTIGUOUS(array) || PyArray_SIZE(array) != count)
+    return Wrong("strings: the arrays do not fit together");
+  const auto at = [&](int64_t i) {
+    return wide ? offsets.data<int64_t>()[i] : int64_t(offsets.data<int32_t>()[i]);
+  };
+  char* item = PyArray_BYTES(array);
+  bool valid = true;
+  npy_string_allocator* allocator =
+      NpyString_acquire_allocator(reinterpret_cast<PyArray_StringDTypeObject*>(PyArray_DESCR(array)));
+  for (int64_t i = 0; i < count && valid; ++i, item += PyArray_ITEMSIZE(array)) {
+    const int64_t begin = at(i), end = at(i + 1);
+    valid = begin >= 0 && begin <= end && end <= text.view.len &&
+            NpyString_pack(allocator, reinterpret_cast<npy_packed_static_string*>(item), text.data<char>() + begin,
+                           end - begin) == 0;
+  }
+  NpyString_release_allocator(allocator);
+  if (!valid) return Wrong("strings: an offset is out of range");
+  Py_RETURN_NONE;
 }
 
 // Writes a number in decimal to the end of `digits`; returns the text.
@@ -370,27 +464,34 @@ std::string_view Decimal(uint64_t size, bool negative, char (&digits)[80]) {
   return {at, size_t(end - at)};
 }
 
-// integer_hashes(integers, signed, key, out): the same for the decimal texts of 64-bit integers.
+// integer_hashes(integers, signed, key, bins, first, out): the same for the decimal texts of 64-bit
+// integers.
 PyObject* IntegerHashes(PyObject* arguments) {
   PyObject *from_object, *key, *out_object;
   int is_signed;
   Hash hash;
-  if (!PyArg_ParseTuple(arguments, "OpOO", &from_object, &is_signed, &key, &out_object) || !hash.Fill(key))
+  Hashed hashed;
+  if (!PyArg_ParseTuple(arguments, "OpOKiO", &from_object, &is_signed, &key, &hashed.bins, &hashed.first,
+                        &out_object) ||
+      !hash.Fill(key))
     return nullptr;
-  Memory from, out;
-  if (!from.Fill(from_object, false) || !out.Fill(out_object, true)) return nullptr;
-  if (from.view.len != out.view.len || from.view.len % 8) return Wrong("integer_hashes: sizes differ");
+  Memory from;
+  if (!from.Fill(from_object, false)) return nullptr;
+  if (from.view.len % 8) return Wrong("integer_hashes: sizes differ");
+  if (!hashed.Fill(out_object, from.view.len / 8)) return nullptr;
   const uint64_t* numbers = from.data<uint64_t>();
-  uint64_t* to = out.data<uint64_t>();
   {
     WithoutLock without;
-    ForRanges(from.view.len / 8, ThreadsFor(from.view.len), [&](int64_t first, int64_t last, int64_t) {
-      char digits[80];  // 20 are used; GCC warns of fewer than 64
-      for (int64_t i = first; i < last; ++i) {
-        const uint64_t number = numbers[i];
-        const bool negative = is_signed && number >> 63;
-        to[i] = hash(Decimal(negative ? -number : number, negative, digits));
-      }
+    hashed.Run([&](const auto& put) {
+      ForRanges(from.view.len / 8, ThreadsFor(from.view.len), [&](int64_t first, int64_t last, int64_t) {
+        char digits[80];  // 20 are used; GCC warns of fewer than 64
+        for (int64_t i = first; i < last; ++i) {
+          const uint64_t number = numbers[i];
+          const bool negative = is_signed && number >> 63;
+          put(i, hash(Decimal(negative ? -number : number, negative, digits)));
+        }
+      });
+      return true;
     });
   }
   Py_RETURN_TRUE;
@@ -402,6 +503,8 @@ PyMethodDef functions[] = {
     {"sequences", Guarded<MakeSequences>, METH_VARARGS, nullptr},
     {"count", Guarded<Count>, METH_VARARGS, nullptr},
     {"hashes", Guarded<Hashes>, METH_VARARGS, nullptr},
+    {"are_texts", Guarded<AreTexts>, METH_VARARGS, nullptr},
+    {"strings", Guarded<Strings>, METH_VARARGS, nullptr},
     {"integer_hashes", Guarded<IntegerHashes>, METH_VARARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };
@@ -412,4 +515,7 @@ PyModuleDef module = {PyModuleDef_HEAD_INIT, "hornbeam_cpu.text", nullptr, 0, fu
 }  // namespace
 }  // namespace hornbeam
 
-PyMODINIT_FUNC PyInit_text() { return PyModuleDef_Init(&hornbeam::module); }
+PyMODINIT_FUNC PyInit_text() {
+  if (PyArray_ImportNumPyAPI() < 0) return nullptr;
+  return PyModuleDef_Init(&hornbeam::module);
+}

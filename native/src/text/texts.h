@@ -3,9 +3,14 @@
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#define NPY_NO_DEPRECATED_API NPY_2_0_API_VERSION
+#define NPY_TARGET_VERSION NPY_2_0_API_VERSION
+#include <numpy/arrayobject.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -57,7 +62,19 @@ inline bool IsUtf8(std::string_view text) {
   return true;
 }
 
-// A list of `str` and `bytes`, or the memory of an array of NumPy's dtype `S` or `U`.
+// Calls work(object, i) for objects, while the memory of the next ones is on its way. Returns false
+// if `work` does.
+template <typename Work>
+bool ForObjects(PyObject* const* objects, int64_t count, const Work& work) {
+  constexpr int64_t kAhead = 16;
+  for (int64_t i = 0; i < count; ++i) {
+    if (i + kAhead < count) __builtin_prefetch(objects[i + kAhead]);
+    if (!objects[i] || !work(objects[i], i)) return false;
+  }
+  return true;
+}
+
+// A list of `str` and `bytes`, or an array of NumPy's dtype `S`, `U`, `O` or `StringDType`.
 //
 // Fill it with Python's lock. After that it can be read without the lock: it owns a reference to
 // each text, or to the array.
@@ -71,14 +88,22 @@ class Texts {
     for (PyObject* object : held_) Py_DECREF(object);
   }
 
-  // `source` is a list, or a tuple of an array's bytes, "S" or "U", and the bytes of an item.
+  // `source` is a list; a tuple of an array's bytes, "S" or "U", and the bytes of an item; or a tuple
+  // of an array, "O" or "T" (`StringDType`), and the bytes of an item. Arrays are contiguous.
   // Returns false if it is something else, or holds something else; a Python error may be set.
   bool Fill(PyObject* source, Surrogates surrogates) {
     surrogates_ = surrogates;
-    if (PyList_Check(source)) return FillFromList(source);
+    if (PyList_Check(source)) return FillFromObjects(PySequence_Fast_ITEMS(source), PyList_GET_SIZE(source));
     const char* kind = nullptr;
     PyObject* array = nullptr;
     if (!PyArg_ParseTuple(source, "Osn", &array, &kind, &item_size_)) return false;
+    if (kind[0] == 'T') return FillFromStrings(array);
+    if (kind[0] == 'O') {
+      if (!PyArray_Check(array)) return false;
+      auto* objects = reinterpret_cast<PyArrayObject*>(array);
+      if (PyArray_TYPE(objects) != NPY_OBJECT || !PyArray_IS_C_CONTIGUOUS(objects)) return false;
+      return FillFromObjects(static_cast<PyObject**>(PyArray_DATA(objects)), PyArray_SIZE(objects));
+    }
     if (PyObject_GetBuffer(array, &buffer_, PyBUF_SIMPLE) != 0) return false;
     wide_ = kind[0] == 'U';
     if (item_size_ <= 0 || buffer_.len % item_size_ || (wide_ && item_size_ % 4)) return false;
@@ -136,14 +161,13 @@ class Texts {
     return length;
   }
 
-  bool FillFromList(PyObject* list) {
-    // Other threads may change the list, but not while this one holds Python's lock. Encoding a
-    // `str` runs no Python code.
-    size_ = PyList_GET_SIZE(list);
+  bool FillFromObjects(PyObject* const* objects, int64_t count) {
+    // Other threads may change the list or array, but not while this one holds Python's lock.
+    // Encoding a `str` runs no Python code.
+    size_ = count;
     views_.reserve(size_);
     held_.reserve(size_);
-    for (int64_t i = 0; i < size_; ++i) {
-      PyObject* item = PyList_GET_ITEM(list, i);
+    const bool all_texts = ForObjects(objects, count, [&](PyObject* item, int64_t) {
       if (PyUnicode_Check(item) && PyUnicode_IS_COMPACT_ASCII(item)) {
         Hold(item, static_cast<const char*>(PyUnicode_DATA(item)), PyUnicode_GET_LENGTH(item));
       } else if (PyUnicode_Check(item)) {
@@ -158,9 +182,51 @@ class Texts {
       } else {
         return false;
       }
-    }
+      return true;
+    });
     bytes_ += 16 * size_;
-    return true;
+    return all_texts;
+  }
+
+  // Short texts are read in the array itself, which is held. Longer ones are copied, because other
+  // threads may change the array and free them.
+  bool FillFromStrings(PyObject* object) {
+    if (!PyArray_Check(object)) return false;
+    auto* array = reinterpret_cast<PyArrayObject*>(object);
+    if (PyArray_TYPE(array) != NPY_VSTRING || !PyArray_IS_C_CONTIGUOUS(array)) return false;
+    Py_INCREF(object);
+    held_.push_back(object);
+    size_ = PyArray_SIZE(array);
+    views_.reserve(size_);
+    const char* item = PyArray_BYTES(array);
+    const char* const end = item + size_ * item_size_;
+    auto* dtype = reinterpret_cast<PyArray_StringDTypeObject*>(PyArray_DESCR(array));
+    if (PyArray_ITEMSIZE(array) != item_size_) return false;
+    npy_string_allocator* allocator = NpyString_acquire_allocator(dtype);
+    bool all_texts = true;
+    for (; item < end && all_texts; item += item_size_) {
+      npy_static_string text = {0, nullptr};
+      all_texts = NpyString_load(allocator, reinterpret_cast<const npy_packed_static_string*>(item), &text) == 0;
+      const bool is_inside = text.buf >= item && text.buf < item + item_size_;
+      views_.emplace_back(is_inside || !text.size ? text.buf : Copy(text.buf, text.size), text.size);
+      bytes_ += text.size;
+    }
+    NpyString_release_allocator(allocator);
+    bytes_ += 16 * size_;
+    return all_texts;
+  }
+
+  const char* Copy(const char* text, size_t size) {
+    if (size > free_) {
+      free_ = std::max(size, kBlock);
+      blocks_.emplace_back(new char[free_]);
+      next_ = blocks_.back().get();
+    }
+    char* to = next_;
+    std::memcpy(to, text, size);
+    next_ += size;
+    free_ -= size;
+    return to;
   }
 
   void Hold(PyObject* object, const char* text, size_t size) {
@@ -174,6 +240,10 @@ class Texts {
   int64_t size_ = 0, bytes_ = 0;
   std::vector<std::string_view> views_;
   std::vector<PyObject*> held_;
+  static constexpr size_t kBlock = 1 << 20;
+  std::vector<std::unique_ptr<char[]>> blocks_;  // of copied texts
+  char* next_ = nullptr;
+  size_t free_ = 0;
   Py_buffer buffer_ = {};
   Py_ssize_t item_size_ = 0;
   bool wide_ = false, has_bytes_ = false;
