@@ -102,12 +102,17 @@ class Layer(Quantization):
     # Whether the input is a sequence of vectors.
     _takes_sequences = False
 
+    # Whether `call` gets sparse inputs as they are, and not as dense arrays.
+    _takes_sparse = False
+
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
         if "build" in cls.__dict__:
             cls.build = wrap_build(cls.__dict__["build"])  # type: ignore[method-assign]
         if "__init__" in cls.__dict__ and is_library_code(cls):
             cls.__init__ = translated(cls.__init__)  # type: ignore[method-assign]
+        if "call" in cls.__dict__ and not is_library_code(cls):
+            cls._takes_sparse = True
         cls._call_signature = inspect.signature(cls.call)
 
     def __init__(
@@ -338,7 +343,8 @@ class Layer(Quantization):
         return outputs
 
     def _convert_inputs(self, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
-        return convert_inputs(args, kwargs, self.input_dtype if self.autocast else None)
+        dtype = self.input_dtype if self.autocast else None
+        return convert_inputs(args, kwargs, dtype, self._takes_sparse)
 
     def _call_arguments(self, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
         """Return the arguments of `call` by name."""
