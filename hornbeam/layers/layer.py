@@ -306,10 +306,17 @@ class Layer(Quantization):
                 self._note_output_shapes(outputs)
             return outputs
         except Exception as error:
-            told = explained(error, self._label(), self.path, args, kwargs)
+            one = self._takes_one_tensor()
+            told = explained(error, self._label(), self.path, args, kwargs, one)
             raise shortened(told) from error.__cause__
         finally:
             leave_call(tokens)
+
+    def _takes_one_tensor(self) -> bool:
+        """Return whether it is a layer of Hornbeam, no model, whose `call` takes one tensor."""
+        first = [*self._call_signature.parameters.values()][1:2]
+        is_list = any("Sequence" in str(parameter.annotation) for parameter in first)
+        return is_library_code(type(self)) and not is_list and not hasattr(self, "_compiled")
 
     def _note_output_shapes(self, outputs: Any) -> None:
         """Keep the shapes of the first call's outputs, for `summary`."""
