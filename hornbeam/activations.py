@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
 from hornbeam.core.convert import convert
 from hornbeam.core.op import op
+from hornbeam.core.op_table import OPS
 from hornbeam.objects.family import Family
 from hornbeam.ops import elementwise, nn
 from hornbeam.ops.neural import (
@@ -37,6 +41,7 @@ from hornbeam.ops.neural import (
     tanh_shrink,
     threshold,
 )
+from hornbeam.ops.sparse import of_entries
 from hornbeam.typing import Tensor
 
 __all__ = [
@@ -123,6 +128,13 @@ def relu(
         y = jax.nn.relu(x)
     return y if max_value is None else jnp.minimum(y, jnp.asarray(max_value, y.dtype))
 
+
+def _sparse_relu(function: Callable[..., Tensor], x: Any, *settings: Any) -> Any:
+    is_zero_at_zero = not settings[-1]  # the threshold
+    return of_entries(function, x, *settings) if is_zero_at_zero else function(x, *settings)
+
+
+OPS["ReLU"].sparse_rule = _sparse_relu
 
 ACTIVATIONS = Family("activation", (), "keras.activations", globals(), for_none=linear)
 get, serialize, deserialize = ACTIVATIONS.functions(

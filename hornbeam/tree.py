@@ -1,13 +1,14 @@
 """Nested structures: lists, tuples, deques and dictionaries of leaves.
 
-A thin wrapper of `jax.tree_util` with Keras's conventions: `None` is a leaf, and dictionaries are
-traversed in the order of their sorted keys.
+A thin wrapper of `jax.tree_util` with Keras's conventions: `None` and sparse arrays are leaves, and
+dictionaries are traversed in the order of their sorted keys.
 """
 
 from __future__ import annotations
 
 import collections
 import contextlib
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -38,8 +39,39 @@ class MAP_TO_NONE:
     """
 
 
+_sparse_types: dict[type, bool] = {}
+
+
+def is_sparse_array(x: object) -> bool:
+    """Return whether `x` is a sparse array of JAX. The package that defines them is not imported.
+
+    Example:
+        >>> is_sparse_array([1.0])
+        False
+    """
+    known = _sparse_types.get(type(x))
+    if known is None:
+        known = any(
+            c.__name__ == "JAXSparse" and c.__module__.startswith("jax.experimental.sparse")
+            for c in type(x).__mro__
+        )
+        _sparse_types[type(x)] = known
+    return known
+
+
 def _is_none(x: Any) -> bool:
     return x is None
+
+
+def _is_leaf(x: Any) -> bool:
+    return x is None or is_sparse_array(x)
+
+
+def _leaves(none_is_leaf: bool = True) -> Callable[[Any], bool] | None:
+    """Return the test for leaves, which is shorter while no sparse array can exist."""
+    if "jax.experimental.sparse" in sys.modules:
+        return _is_leaf if none_is_leaf else is_sparse_array
+    return _is_none if none_is_leaf else None
 
 
 def is_nested(structure: object) -> bool:
@@ -59,7 +91,7 @@ def flatten(structure: Any) -> list[Any]:
         >>> flatten({"b": 1, "a": [2, None]})
         [2, None, 1]
     """
-    return tree_util.tree_leaves(structure, is_leaf=_is_none)
+    return tree_util.tree_leaves(structure, is_leaf=_leaves())
 
 
 def flatten_with_path(structure: Any) -> list[tuple[tuple[Any, ...], Any]]:
@@ -69,7 +101,7 @@ def flatten_with_path(structure: Any) -> list[tuple[tuple[Any, ...], Any]]:
         >>> flatten_with_path({"a": [7]})
         [(('a', 0), 7)]
     """
-    pairs, _ = tree_util.tree_flatten_with_path(structure, is_leaf=_is_none)
+    pairs, _ = tree_util.tree_flatten_with_path(structure, is_leaf=_leaves())
     return [(tuple(_key(step) for step in path), leaf) for path, leaf in pairs]
 
 
@@ -92,7 +124,7 @@ def map_structure(func: Callable[..., Any], *structures: Any, none_is_leaf: bool
         >>> map_structure(lambda a, b: a + b, {"x": 1}, {"x": 2})
         {'x': 3}
     """
-    return tree_util.tree_map(func, *structures, is_leaf=_is_none if none_is_leaf else None)
+    return tree_util.tree_map(func, *structures, is_leaf=_leaves(none_is_leaf))
 
 
 def map_structure_up_to(shallow_structure: Any, func: Callable[..., Any], *structures: Any) -> Any:
@@ -102,7 +134,7 @@ def map_structure_up_to(shallow_structure: Any, func: Callable[..., Any], *struc
         >>> map_structure_up_to([0, 0], lambda a, b: (a, b), [1, 2], [[3, 4], 5])
         [(1, [3, 4]), (2, 5)]
     """
-    definition: Any = tree_util.tree_structure(shallow_structure, is_leaf=_is_none)
+    definition: Any = tree_util.tree_structure(shallow_structure, is_leaf=_leaves())
     parts = [definition.flatten_up_to(structure) for structure in structures]
     return tree_util.tree_unflatten(definition, [func(*row) for row in zip(*parts, strict=True)])
 
@@ -181,7 +213,7 @@ def pack_sequence_as(structure: Any, flat_sequence: Sequence[Any]) -> Any:
         >>> pack_sequence_as({"a": [0, 0]}, [1, 2])
         {'a': [1, 2]}
     """
-    definition = tree_util.tree_structure(structure, is_leaf=_is_none)
+    definition = tree_util.tree_structure(structure, is_leaf=_leaves())
     return tree_util.tree_unflatten(definition, list(flat_sequence))
 
 
@@ -195,8 +227,8 @@ def assert_same_structure(a: Any, b: Any, check_types: object = None) -> None:
     Example:
         >>> assert_same_structure([1, {"x": 2}], [3, {"x": 4}])
     """
-    first: Any = tree_util.tree_structure(a, is_leaf=_is_none)
-    second = tree_util.tree_structure(b, is_leaf=_is_none)
+    first: Any = tree_util.tree_structure(a, is_leaf=_leaves())
+    second = tree_util.tree_structure(b, is_leaf=_leaves())
     if first != second:
         raise ValueError(f"The two structures differ: {first} and {second}.")
 

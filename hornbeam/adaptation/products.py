@@ -11,7 +11,9 @@ import functools
 import jax
 
 from hornbeam.adaptation.equation import Equation
+from hornbeam.core.sparse import is_sparse
 from hornbeam.core.variable import Variable
+from hornbeam.ops.linalg import matmul as product
 from hornbeam.ops.rows import take_rows
 
 __all__ = ["effective", "einsum", "lookup", "matmul"]
@@ -23,7 +25,7 @@ def matmul(x: jax.Array, kernel: Variable, training: bool | None = None) -> jax.
     """Return `x @ kernel`.
 
     Args:
-        x: (..., inputs).
+        x: (..., inputs), dense or sparse.
         kernel: (inputs, units).
         training: Whether to update the scales of a float8 kernel from `x`. Default: False.
 
@@ -35,6 +37,8 @@ def matmul(x: jax.Array, kernel: Variable, training: bool | None = None) -> jax.
         >>> matmul(jax.numpy.ones((2, 3)), Variable(np.ones((3, 4)))).shape
         (2, 4)
     """
+    if is_sparse(x):
+        return product(x, effective(kernel))
     return einsum("...x,xy->...y", x, kernel, training)
 
 

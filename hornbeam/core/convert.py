@@ -12,6 +12,7 @@ from hornbeam import errors
 from hornbeam.core.forks import check_not_forked
 from hornbeam.core.op_table import OPS
 from hornbeam.core.provenance import refuse_real_keras
+from hornbeam.core.sparse import as_dense, is_sparse
 from hornbeam.core.tensor import KerasTensor
 from hornbeam.core.variable import Variable
 from hornbeam.data.adapters import numbers_of
@@ -24,7 +25,7 @@ _jax_config: Any = jax.config  # its settings are attributes that mypy does not 
 
 
 def convert(x: Tensor, dtype: DType | None = None) -> Tensor:
-    """Return `x` as a JAX array; a symbolic tensor stays one.
+    """Return `x` as a JAX array; a symbolic tensor stays one, a sparse one becomes dense.
 
     Python floats and nested lists of floats get `floatx()`. 64-bit data get the 32-bit type, unless
     JAX's 64-bit mode is on.
@@ -56,6 +57,8 @@ def convert(x: Tensor, dtype: DType | None = None) -> Tensor:
         )
     if isinstance(x, jax.ShapeDtypeStruct):
         return KerasTensor(x.shape, x.dtype)
+    if is_sparse(x):
+        return convert(as_dense(x), dtype)
     if hasattr(x, "_keras_history"):
         refuse_real_keras("A layer or an op", x)
     if dtype is None and isinstance(x, float):

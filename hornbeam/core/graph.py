@@ -95,7 +95,7 @@ class Operation:
         # An operation that returns an input unchanged still needs a new tensor for its node.
         outputs = tree.map_structure(
             lambda x: (
-                KerasTensor(x.shape, x.dtype)
+                KerasTensor(x.shape, x.dtype, x.sparse)
                 if isinstance(x, KerasTensor) and id(x) in taken
                 else x
             ),

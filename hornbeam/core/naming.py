@@ -6,14 +6,20 @@ import collections
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 
-__all__ = ["auto_name", "current_path", "name_scope", "outside_of", "reset_names", "to_snake_case"]
+import jax
+
+__all__ = [
+    "auto_name", "current_path", "name_scope", "outside_of", "reset_names", "scopes_in_traces",
+    "to_snake_case",
+]  # fmt: skip
 
 _counters: collections.Counter[str] = collections.Counter()
 _lock = threading.Lock()
 _scopes: ContextVar[tuple[str, ...]] = ContextVar("hornbeam_name_scopes", default=())
+_in_traces: ContextVar[bool] = ContextVar("hornbeam_scopes_in_traces", default=False)
 
 
 def to_snake_case(name: str) -> str:
@@ -104,6 +110,17 @@ def name_scope(name: str) -> Iterator[str]:
         raise ValueError(f"name_scope: expected a non-empty string, received {name!r}.")
     token = _scopes.set((*_scopes.get(), name))
     try:
-        yield current_path()
+        with jax.named_scope(name) if _in_traces.get() else nullcontext():
+            yield current_path()
     finally:
         _scopes.reset(token)
+
+
+@contextmanager
+def scopes_in_traces() -> Iterator[None]:
+    """Write the names of scopes into what JAX traces inside the block."""
+    token = _in_traces.set(True)
+    try:
+        yield
+    finally:
+        _in_traces.reset(token)

@@ -42,7 +42,7 @@ class OpCall(Operation):
         return self.info.class_name
 
     def call(self, *args: Any, **kwargs: Any) -> Structure:
-        return self.info.function(*args, **kwargs, **self.settings)
+        return self.info.run(*args, **kwargs, **self.settings)
 
     def symbolic_call(self, *args: Any, **kwargs: Any) -> Structure:
         try:
@@ -69,7 +69,8 @@ class OpCall(Operation):
                 _spec_cache[key] = known
         # Copies, since a tensor that is handed out gets a history, which holds a whole model.
         return tree.map_structure(
-            lambda x: KerasTensor(x.shape, x.dtype) if isinstance(x, KerasTensor) else x, known
+            lambda x: KerasTensor(x.shape, x.dtype, x.sparse) if isinstance(x, KerasTensor) else x,
+            known,
         )
 
 
@@ -81,7 +82,7 @@ _SPECS_KEPT = 4096
 
 def _cache_key(x: Any) -> Any:
     if isinstance(x, KerasTensor):
-        return (KerasTensor, x.shape, x.dtype)
+        return (KerasTensor, x.shape, x.dtype, x.sparse)
     if isinstance(x, (list, tuple)):
         return (type(x), *map(_cache_key, x))
     if isinstance(x, dict):
@@ -125,7 +126,7 @@ def op(module: str, class_name: str | None = None) -> Callable[[Function], Funct
             check_not_forked()
             if not any_symbolic(args, kwargs):
                 try:
-                    return function(*args, **kwargs)
+                    return info.run(*args, **kwargs)
                 except Exception as error:
                     raise shortened(error) from error.__cause__
             try:

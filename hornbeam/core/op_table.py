@@ -10,6 +10,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from hornbeam.core.sparse import any_sparse
+
 __all__ = ["OPS", "OpInfo"]
 
 
@@ -21,7 +23,13 @@ class OpInfo:
         public: The function that users call, which takes symbolic tensors too.
         module: Module under which Keras saves the op.
         class_name: Class name under which Keras saves it.
+
+    Attributes:
+        sparse_rule: What computes the op for sparse tensors (`ops/sparse.py`): a function of
+            `function` and all arguments. `None` if they become dense first.
     """
+
+    sparse_rule: Callable[..., Any] | None = None
 
     def __init__(
         self, function: Callable[..., Any], public: Callable[..., Any], module: str, class_name: str
@@ -31,6 +39,14 @@ class OpInfo:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _op_by_name, (self.class_name,)  # a copy of a graph shares its ops
+
+    def run(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute the op, by its rule for sparse tensors if there is one and an argument is one."""
+        if self.sparse_rule is None or not any_sparse(args, kwargs):
+            return self.function(*args, **kwargs)
+        bound = self.signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        return self.sparse_rule(self.function, *bound.args, **bound.kwargs)
 
     @functools.cached_property
     def signature(self) -> inspect.Signature:

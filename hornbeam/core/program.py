@@ -16,9 +16,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from hornbeam import errors
 from hornbeam.core.forks import check_not_forked
+from hornbeam.core.memory import SavedValues, is_lost, is_out_of_memory, largest_arrays
+from hornbeam.core.naming import scopes_in_traces
 from hornbeam.core.placement import Placement, current_placement, place_batch, place_variable
 from hornbeam.core.structure import rules_version
 from hornbeam.core.traces import inner_jaxprs
@@ -162,6 +165,7 @@ class Program:
         self._lock = threading.RLock()
         self.trace_count = 0
         self._rules = rules_version.number
+        self._proven: set[Any] = set()  # calls that had memory enough
         assigned = list(dict.fromkeys(assigned))
         known = set(assigned)
         self._carried = _Carried(
@@ -205,15 +209,10 @@ class Program:
         try:
             yield
         except jax.errors.JaxRuntimeError as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
-            found: set[Any] = set()
-            _collect_arrays(self.traced(*args), found)
-            largest = sorted(found, key=lambda a: a.size * a.dtype.itemsize, reverse=True)[:3]
-            texts = [
-                f"{a.dtype} of shape {a.shape}, {a.size * a.dtype.itemsize} bytes" for a in largest
-            ]
-            lost = [v.path for v in self._carried.assigned if _is_lost(v.stored)]
+            texts = largest_arrays(self._traced_with_scopes(args))
+            lost = [v.path for v in self._carried.assigned if is_lost(v.stored)]
             remedy = "Make the batch, the inputs or the layers smaller."
             if lost:
                 remedy += (
@@ -280,6 +279,14 @@ class Program:
 
         return self._until_all_is_carried(trace)
 
+    def _traced_with_scopes(self, args: tuple[Any, ...]) -> Any:
+        """Return the function's jaxpr, with the names of layers in it."""
+        old = self._carried
+        fresh = _Carried(self, old.assigned, old.read, self._donate)
+        values = ([_shape(v.stored) for v in some] for some in (old.assigned, old.read))
+        with scopes_in_traces():
+            return fresh.step.trace(*values, jax.tree.map(_shape, args)).jaxpr.jaxpr
+
     def _until_all_is_carried(self, use: Callable[[_Carried], Any]) -> Any:
         check_not_forked()
         if self._rules != rules_version.number:
@@ -332,8 +339,11 @@ def _where_it_was(placement: Placement | None, variable: Variable, overlay: Over
 
 
 def _run_and_assign(program: Program, carried: _Carried, compiled: Any, args: Any) -> Any:
+    key = (carried, compiled is carried.loop, _shapes_of(args))
     # One thread at a time: two must not donate the same buffers.
     with program._lock:
+        is_first = program._donate and key not in program._proven
+        saved = SavedValues(carried.assigned) if is_first else None
         for attempt in itertools.count():
             if program._donate:
                 values = [v.value_for_donation() for v in carried.assigned]
@@ -342,11 +352,16 @@ def _run_and_assign(program: Program, carried: _Carried, compiled: Any, args: An
             read = [v.stored for v in carried.read]
             try:
                 result, updates = compiled(values, read, *args)
+                if saved is not None:
+                    jax.block_until_ready(updates)
             except RuntimeError as error:
-                if _is_out_of_memory(error):
+                if is_out_of_memory(error):
+                    if saved is not None:
+                        saved.restore()
                     raise
                 _wait_for_new_values([*values, *read], attempt)
                 continue
+            program._proven.add(key)
             _take_over(carried.assigned, updates)
             return result
 
@@ -363,7 +378,7 @@ def _run_reading(program: Program, carried: _Carried, compiled: Any, args: Any) 
         try:
             return compiled([], values, *args)[0]
         except (RuntimeError, ValueError) as error:
-            if _is_out_of_memory(error):
+            if is_out_of_memory(error):
                 raise
             _wait_for_new_values(values, attempt)
 
@@ -379,34 +394,19 @@ def _take_over(variables: list[Variable], values: list[Any]) -> None:
 
 def _wait_for_new_values(values: list[Any], attempt: int) -> None:
     """Wait if a call failed because another thread donated its buffers; else raise the error."""
-    if attempt > 1000 or not any(_is_lost(value) for value in values):
+    if attempt > 1000 or not any(is_lost(value) for value in values):
         raise
     time.sleep(1e-4 * min(attempt, 100))
+
+
+def _shapes_of(args: tuple[Any, ...]) -> Any:
+    return tuple((np.shape(a), str(getattr(a, "dtype", ""))) for a in jax.tree.leaves(args))
 
 
 def _shape(a: Any) -> Any:
     if isinstance(a, jax.ShapeDtypeStruct):
         return a
     return jax.ShapeDtypeStruct(jnp.shape(a), jax.dtypes.canonicalize_dtype(jnp.result_type(a)))
-
-
-def _is_lost(value: Any) -> bool:
-    """Return whether a value was donated, so that only its successor exists, if any."""
-    return isinstance(value, jax.Array) and value.is_deleted()
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    return isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
-
-
-def _collect_arrays(jaxpr: Any, found: set[Any]) -> None:
-    """Add shape and dtype of each result in a jaxpr."""
-    for equation in jaxpr.eqns:
-        for aval in (v.aval for v in equation.outvars):
-            if not jax.dtypes.issubdtype(aval.dtype, jax.dtypes.extended):  # keys of generators
-                found.add(jax.ShapeDtypeStruct(aval.shape, aval.dtype))
-        for inner in inner_jaxprs(equation):
-            _collect_arrays(inner, found)
 
 
 def _collect_primitives(jaxpr: Any, found: set[str]) -> None:

@@ -24,13 +24,13 @@ class KerasTensor:
     Args:
         shape: Sizes of the axes; `None` where a size is unknown.
         dtype: Dtype. Default: `"float32"`.
-        sparse: Part of Keras's signature. Sparse tensors are not supported.
+        sparse: Whether the value is a JAX `BCOO` array. Default: false.
         ragged: Part of Keras's signature. Ragged tensors are not supported.
         record_history: Whether a call that makes the tensor is recorded in it. Default: true.
         name: Name. Default: `"keras_tensor"`, numbered.
 
     Raises:
-        ValueError: If `sparse` or `ragged` is true.
+        ValueError: If `ragged` is true.
 
     Example:
         >>> KerasTensor((None, 3), name="x")
@@ -52,11 +52,11 @@ class KerasTensor:
         record_history: bool = True,
         name: str | None = None,
     ):
-        if sparse or ragged:
-            raise ValueError("KerasTensor: sparse and ragged tensors are not supported.")
+        if ragged:
+            raise ValueError("KerasTensor: ragged tensors are not supported.")
         self.shape: Shape = check_shape("KerasTensor", shape)
         self.dtype = standardize_dtype(dtype)
-        self.sparse = self.ragged = False
+        self.sparse, self.ragged = bool(sparse), False
         if name is not None and not isinstance(name, str):
             raise ValueError(f"KerasTensor: `name` must be a string, received {name!r:.200}.")
         self.name = name or naming.auto_name("keras_tensor")

@@ -8,20 +8,26 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 
 __all__ = [
-    "accept_as_argument", "current_trace", "inner_jaxprs", "refuse_as_argument",
-    "without_inner_traces",
+    "accept_as_argument", "current_trace", "inner_jaxprs", "jax_asks_for_dtype",
+    "refuse_as_argument", "without_inner_traces",
 ]  # fmt: skip
 
 try:
     _trace_context = importlib.import_module("jax._src.core").trace_ctx
 except (ImportError, AttributeError):  # in other versions of JAX, values are not checked
     _trace_context = None
+
+try:
+    _dtype_code = importlib.import_module("jax._src.dtypes").dtype.__code__
+except (ImportError, AttributeError):
+    _dtype_code = None
 
 
 def inner_jaxprs(equation: Any) -> Iterator[Any]:
@@ -58,6 +64,17 @@ def accept_as_argument(cls: type) -> None:
     abstract[cls] = lambda x: jax.typeof(x.value)
     concrete[cls] = lambda x: x.value
     handlers[cls] = place
+    # `jax.jvp` and `jax.jacobian` read the attribute `dtype`; see `jax_asks_for_dtype`.
+    with contextlib.suppress(AttributeError):
+        dtypes.register_type_whose_dtype_should_not_be_canonicalized(cls)
+
+
+def jax_asks_for_dtype() -> bool:
+    """Return whether JAX reads the property that calls this function.
+
+    JAX wants an object of NumPy there. Hornbeam and Keras's users want a name.
+    """
+    return sys._getframe(2).f_code is _dtype_code
 
 
 def refuse_as_argument(cls: type, refuse: Callable[[Any], Any]) -> None:

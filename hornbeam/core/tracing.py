@@ -26,6 +26,7 @@ from hornbeam.core.masks import get_mask, set_mask
 from hornbeam.core.tensor import KerasTensor
 from hornbeam.core.traces import inner_jaxprs
 from hornbeam.core.variable import Overlay, Variable
+from hornbeam.optional import jax_sparse
 from hornbeam.typing import Shape, Structure
 
 __all__ = ["indivisible", "infer", "is_unknown", "shape_with_unknowns", "too_small"]
@@ -193,10 +194,7 @@ class _Trace:
         def fill(shape: Any, tensor: int) -> list[int]:
             return list(shape) if trial is None else trial.fill(shape, tensor)
 
-        structs = [
-            jax.ShapeDtypeStruct(fill(leaves[i].shape, n), leaves[i].dtype)
-            for n, i in enumerate(where)
-        ]
+        structs = [_struct(leaves[i], fill(leaves[i].shape, n)) for n, i in enumerate(where)]
         masks = [get_mask(leaves[i]) for i in where]
         returned: Any = None
 
@@ -206,7 +204,7 @@ class _Trace:
             for n, (i, value, mask) in enumerate(zip(where, values, masks, strict=True)):
                 if isinstance(mask, KerasTensor):
                     set_mask(value, jnp.ones(fill(mask.shape, n), bool))
-                filled[i] = value
+                filled[i] = _sparse(value, fill(leaves[i].shape, n))
             a, k = tree.pack_sequence_as((args, kwargs), filled)
             with Overlay(abstract=True) as overlay:
                 try:
@@ -389,18 +387,37 @@ def _step_loses_a_size(a: Any, b: Any) -> bool:
 
 def _merged(a: Any, b: Any) -> Any:
     """Return a symbolic tensor whose sizes are unknown where those of `a` and `b` differ."""
-    if not isinstance(a, jax.ShapeDtypeStruct):
+    if not (isinstance(a, jax.ShapeDtypeStruct) or tree.is_sparse_array(a)):
         return a
     if len(a.shape) != len(b.shape):
         raise ValueError("The rank of the result depends on a size that is not known yet.")
     return KerasTensor(
-        [m if m == n else None for m, n in zip(a.shape, b.shape, strict=True)], a.dtype
-    )
+        [m if m == n else None for m, n in zip(a.shape, b.shape, strict=True)], a.dtype,
+        tree.is_sparse_array(a),
+    )  # fmt: skip
 
 
 def _as_symbolic(x: Any) -> Any:
-    return KerasTensor(x.shape, x.dtype) if isinstance(x, jax.ShapeDtypeStruct) else x
+    if not (isinstance(x, jax.ShapeDtypeStruct) or tree.is_sparse_array(x)):
+        return x
+    return KerasTensor(x.shape, x.dtype, tree.is_sparse_array(x))
 
 
 def _is_array(x: Any) -> bool:
-    return isinstance(x, (jax.Array, np.ndarray))
+    return isinstance(x, (jax.Array, np.ndarray)) or tree.is_sparse_array(x)
+
+
+# The number of entries of sparse tensors in a trace. It decides no shape.
+_ENTRIES = 8
+
+
+def _struct(x: KerasTensor, shape: Sequence[int]) -> Any:
+    """Return what a tensor is traced as; of a sparse one, its entries and their indices."""
+    if not x.sparse:
+        return jax.ShapeDtypeStruct(shape, x.dtype)
+    indices = jax.ShapeDtypeStruct((_ENTRIES, len(shape)), "int32")
+    return jax.ShapeDtypeStruct((_ENTRIES,), x.dtype), indices
+
+
+def _sparse(value: Any, shape: Sequence[int]) -> Any:
+    return jax_sparse().BCOO(value, shape=tuple(shape)) if isinstance(value, tuple) else value

@@ -25,7 +25,12 @@ from hornbeam.core.forks import check_not_forked
 from hornbeam.core.initial import initial_value
 from hornbeam.core.loading import current_loading
 from hornbeam.core.placement import dividing
-from hornbeam.core.traces import accept_as_argument, current_trace, without_inner_traces
+from hornbeam.core.traces import (
+    accept_as_argument,
+    current_trace,
+    jax_asks_for_dtype,
+    without_inner_traces,
+)
 from hornbeam.dtypes import is_float, standardize_dtype
 from hornbeam.typing import DType, Tensor
 
@@ -424,9 +429,11 @@ class Variable:
     def dtype(self) -> str:
         """Dtype of `value`, in which an autocast scope counts."""
         dtype = _autocast.get()
-        if dtype is not None and self.autocast and is_float(self._dtype):
-            return dtype
-        return self._dtype
+        if dtype is None or not self.autocast or not is_float(self._dtype):
+            dtype = self._dtype
+        if jax_asks_for_dtype():
+            return jnp.dtype(dtype)  # type: ignore[return-value]  # JAX takes no name
+        return dtype
 
     @property
     def ndim(self) -> int:

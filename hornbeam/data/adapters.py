@@ -111,6 +111,32 @@ def _sparse(matrix: Any) -> LazyArray:
     )  # fmt: skip
 
 
+def _jax_sparse(array: Any) -> LazyArray:
+    """Return the rows of a sparse array of JAX, of which each batch becomes dense."""
+    array = array if hasattr(array, "n_dense") else array.to_bcoo()
+    shape, width = array.shape, int(np.prod(array.shape[1:]))
+    if array.n_batch or array.n_dense:
+        array = array.update_layout(n_batch=0, n_dense=0, on_inefficient=None)
+    entries, indices = np.asarray(array.data), np.asarray(array.indices)
+    kept = np.all(indices < np.array(shape), axis=1)  # others fill up the arrays
+    kept = np.flatnonzero(kept)[np.argsort(indices[kept, 0], kind="stable")]
+    entries, indices = entries[kept], indices[kept]
+    columns = np.ravel_multi_index(tuple(indices[:, 1:].T), shape[1:]) if len(shape) > 1 else 0
+    columns = np.broadcast_to(columns, len(entries))
+    starts = np.searchsorted(indices[:, 0], np.arange(shape[0] + 1))
+
+    def take(numbers: np.ndarray) -> np.ndarray:
+        counts = starts[numbers + 1] - starts[numbers]
+        rows = np.repeat(np.arange(len(numbers)), counts)
+        shift = np.repeat(starts[numbers] - np.cumsum(counts) + counts, counts)
+        chosen = np.arange(len(rows)) + shift
+        found = np.zeros((len(numbers), width), entries.dtype)
+        np.add.at(found, (rows, columns[chosen]), entries[chosen])
+        return found.reshape(-1, *shape[1:])
+
+    return LazyArray(take, shape[0], sample=np.empty((0, *shape[1:]), entries.dtype))
+
+
 def _in_chunks(array: Any, chunk: int | None, name: str, take: Any = None) -> Any:
     """Return a lazy array that reads an array in a file in blocks of whole chunks."""
     if not array.shape:
@@ -188,6 +214,7 @@ ADAPTERS = (
     Adapter("pyarrow", ("Array", "ChunkedArray"), "array", _arrow_column),
     Adapter("torch", ("Tensor",), "array", _torch),
     Adapter("scipy", ("_spbase", "spmatrix", "sparray"), "array", _sparse),
+    Adapter("jax", ("JAXSparse",), "array", _jax_sparse),
     Adapter("h5py", ("Dataset",), "array", _h5py),
     Adapter("zarr", ("Array",), "array", _zarr),
     Adapter("zarr", ("Group",), "table", _zarr_group),

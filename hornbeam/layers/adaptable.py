@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam.adaptation.change import add_low_rank
+from hornbeam.core.provenance import is_library_code
 from hornbeam.core.variable import Variable
 from hornbeam.layers.arguments import positive_integer
 from hornbeam.layers.layer import Layer
@@ -16,6 +17,7 @@ from hornbeam.typing import Identifier
 __all__ = ["Adaptable"]
 
 ALL_MODES = ("int8", "float8", "int4", "gptq", "awq")
+_MODES_IN_ORDER = ("int8", "int4", "float8", "gptq", "awq")
 
 
 class Adaptable(Layer):
@@ -96,7 +98,54 @@ class Adaptable(Layer):
 
     # --- files: they store the sum as the weight, so they also load without adaptation ------------
 
+    @property
+    def variable_serialization_spec(self) -> dict[str | None, list[str]]:
+        """Names of the attributes whose variables files hold, in order, by quantization mode.
+
+        Override it to change which variables files hold, and their order. `None` is the mode of
+        a layer that is not quantized. A variable that the layer does not have is left out, such as
+        the bias with `use_bias=False`.
+        """
+        name = self._adapted_name
+        bias = [] if name == "embeddings" else ["bias"]
+        scales = [f"{name}_scale", f"{name}_zero"]
+        float8 = ["inputs_scale", "inputs_amax_history", f"{name}_scale", f"{name}_amax_history"]
+        float8 += ["outputs_grad_scale", "outputs_grad_amax_history"]
+        spec = {
+            None: [name, *bias],
+            "int8": [name, *bias, *scales[:1]],
+            "int4": [name, *bias, *scales, "g_idx"],
+            "float8": [name, *bias, *float8],
+            "gptq": [*bias, f"quantized_{name}", *scales, "g_idx"],
+            "awq": [*bias, f"quantized_{name}", *scales, "awq_scales", "g_idx"],
+        }
+        return {mode: spec[mode] for mode in (None, *_MODES_IN_ORDER) if self._has_mode(mode)}
+
+    def _has_mode(self, mode: str | None) -> bool:
+        return mode is None or mode in self._quantization_modes
+
+    def _variables_of_spec(self) -> list[Variable]:
+        """Return the variables that a subclass's `variable_serialization_spec` names."""
+        spec, mode = self.variable_serialization_spec, self.quantization_mode
+        if mode not in spec:
+            raise ValueError(
+                f"{self._label()}: `variable_serialization_spec` has no entry for the quantization"
+                f" mode {mode!r}, only for {list(spec)}. Add one."
+            )
+        usual = Adaptable.variable_serialization_spec.__get__(self)[mode]
+        missing = [n for n in spec[mode] if n not in usual and not hasattr(self, n)]
+        if missing:
+            raise ValueError(
+                f"{self._label()}: `variable_serialization_spec` names {missing}, which are no"
+                " attributes of the layer. Correct the names."
+            )
+        found = [getattr(self, n, None) for n in spec[mode]]
+        return [variable for variable in found if variable is not None]
+
     def _saved_variables(self) -> list[Variable]:
+        spec: Any = type(self).variable_serialization_spec
+        if not is_library_code(getattr(spec, "fget", None)):
+            return self._variables_of_spec()
         thin = (self.lora_a, self.lora_b) if self.lora_enabled else ()
         saved = [variable for variable in self._direct_variables() if variable not in thin]
         if self.quantization_mode in ("int8", "int4"):  # Keras writes the weight first

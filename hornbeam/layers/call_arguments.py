@@ -11,6 +11,7 @@ import numpy as np
 from hornbeam import tree
 from hornbeam.core.convert import convert
 from hornbeam.core.masks import get_mask, set_mask
+from hornbeam.core.sparse import as_dense, as_sparse, is_sparse
 from hornbeam.core.tensor import KerasTensor, any_symbolic
 from hornbeam.core.variable import Variable
 from hornbeam.dtypes import is_float
@@ -23,31 +24,37 @@ __all__ = ["convert_inputs", "has_tensor", "named_arguments", "positional_names"
 
 
 def convert_inputs(
-    args: tuple, kwargs: dict[str, Any], dtype: str | None
+    args: tuple, kwargs: dict[str, Any], dtype: str | None, sparse: bool = False
 ) -> tuple[tuple, dict[str, Any]]:
     """Convert arrays, numbers and nested lists of numbers to tensors.
 
     Args:
         args, kwargs: Arguments of the call.
         dtype: Dtype for floating-point tensors. `None` keeps their dtype.
+        sparse: Whether sparse tensors stay sparse; otherwise they become dense.
     """
     if len(args) == 1 and not kwargs and isinstance(args[0], jax.Array):
-        return (_convert_one(args[0], dtype),), {}
+        return (_convert_one(args[0], dtype, sparse),), {}
     if args and isinstance(args[0], (list, tuple)) and _is_number_list(args[0]):
         args = (np.asarray(args[0], _list_dtype(args[0])), *args[1:])
     elif args and isinstance(args[0], (float, int)) and not isinstance(args[0], bool):
         args = (convert(args[0]), *args[1:])
 
     def one(x: Any) -> Any:
-        return _convert_one(x, dtype)
+        return _convert_one(x, dtype, sparse)
 
     args = tuple(tree.map_structure(one, a) if a is not None else None for a in args)
     return args, {k: tree.map_structure(one, v) for k, v in kwargs.items()}
 
 
-def _convert_one(x: Any, dtype: str | None) -> Any:
+def _convert_one(x: Any, dtype: str | None, sparse: bool) -> Any:
     if isinstance(x, KerasTensor):
         return x
+    if is_sparse(x):
+        if not sparse:
+            return _convert_one(as_dense(x), dtype, sparse)
+        x = as_sparse(x)
+        return x.astype(dtype) if dtype is not None and is_float(x.dtype) else x
     if isinstance(x, (jax.Array, np.ndarray, Variable)) or hasattr(x, "__array__"):
         tensor = convert(x)
         if dtype is not None and is_float(tensor.dtype) and tensor.dtype.name != dtype:
@@ -117,7 +124,10 @@ def settle_training(
 
 def has_tensor(x: object) -> bool:
     """Return whether `x` is or contains a tensor, an array or a symbolic tensor."""
-    return any(isinstance(leaf, (jax.Array, KerasTensor, np.ndarray)) for leaf in tree.flatten(x))
+    return any(
+        isinstance(leaf, (jax.Array, KerasTensor, np.ndarray)) or is_sparse(leaf)
+        for leaf in tree.flatten(x)
+    )
 
 
 def _is_number_list(x: Any) -> bool:

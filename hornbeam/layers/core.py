@@ -69,6 +69,7 @@ class Dense(Adaptable):
         (2, 1)
     """
 
+    _takes_sparse = True
     _quantization_modes = ALL_MODES
     use_bias: bool
     activation: Callable[..., Any]
@@ -126,6 +127,8 @@ class Activation(Layer):
         >>> hb.layers.Activation("relu")([-1.0, 2.0])
         Array([0., 2.], dtype=float32)
     """
+
+    _takes_sparse = True
 
     def __init__(self, activation: Identifier, **kwargs: Any):
         super().__init__(**kwargs)
@@ -351,6 +354,8 @@ class Identity(Layer):
         Array([1., 2.], dtype=float32)
     """
 
+    _takes_sparse = True
+
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
         self.supports_masking = True
@@ -386,6 +391,8 @@ class Lambda(Layer):
         >>> model.output_shape
         (None, 10)
     """
+
+    _takes_sparse = True
 
     def __init__(
         self,

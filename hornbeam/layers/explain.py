@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from hornbeam import tree
 from hornbeam.core.graph import describe_inputs
 
 __all__ = ["UNTRACEABLE", "explained", "memory_for", "untraceable"]
@@ -21,19 +22,25 @@ UNTRACEABLE = (
 
 
 def explained(
-    error: Exception, label: str, path: str, args: tuple, kwargs: dict[str, Any]
-) -> Exception:
+    error: Exception, label: str, path: str, args: tuple, kwargs: dict[str, Any],
+    takes_one: bool = False,
+) -> Exception:  # fmt: skip
     """Return the error with the layer and its inputs named in the message.
 
     The innermost layer adds its name; layers around it that its path lacks complete the path. Only
-    `ValueError` and `TypeError` are changed.
+    `ValueError` and `TypeError` are changed, and errors of code that gets a list
+    instead of a tensor.
 
     Args:
         error: The error that `call` raised.
         label: The layer's name in messages.
         path: The layer's path.
         args, kwargs: Arguments of the call.
+        takes_one: Whether the layer takes one tensor, not a list.
     """
+    in_a_list = takes_one and _is_one_in_a_list(args)
+    if in_a_list and isinstance(error, (AttributeError, LookupError)):
+        error = TypeError(str(error)).with_traceback(error.__traceback__)
     if not isinstance(error, (ValueError, TypeError)):
         return error
     inner = getattr(error, "_explained", "")
@@ -42,6 +49,12 @@ def explained(
     if isinstance(error, UNTRACEABLE):
         error = TypeError(untraceable(error)).with_traceback(error.__traceback__)
     text = str(error)
+    if in_a_list:
+        kind = type(args[0]).__name__
+        text = (
+            f"the layer failed, perhaps because it takes a tensor and got a {kind} of one. Pass the"
+            f" tensor itself, not the {kind}. ({text})"
+        )
     where = f"{label} was called with {describe_inputs(args, kwargs)}."
     if type(error) in (ValueError, TypeError) and len(error.args) <= 1:
         if f"'{path}'" not in text:
@@ -52,6 +65,14 @@ def explained(
         error.add_note(where)
     error._explained = path  # type: ignore[union-attr]  # read by the layers around this one
     return error
+
+
+def _is_one_in_a_list(args: tuple) -> bool:
+    """Return whether the first argument of a call is a list, tuple or dictionary of one tensor."""
+    if not args or not isinstance(args[0], (list, tuple, dict)):
+        return False
+    leaves = tree.flatten(args[0])
+    return len(leaves) == 1 and hasattr(leaves[0], "shape")
 
 
 def _inside(error: Exception, inner: str, path: str) -> Exception:

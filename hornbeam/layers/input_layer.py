@@ -23,7 +23,9 @@ class InputLayer(Layer):
         shape: Shape of one sample, without the batch axis; `None` for unknown sizes.
         batch_size: Number of samples in every batch. Default: `None`, any number.
         dtype: Dtype of the input. Default: `floatx()`.
-        sparse, ragged: Must be false: sparse and ragged inputs are not supported.
+        sparse: Whether the input is a JAX `BCOO` array or a matrix of SciPy. Dense arrays are
+            accepted too. Default: False.
+        ragged: Must be false: ragged inputs are not supported.
         batch_shape: Shape with the batch axis, instead of `shape`.
         input_tensor: Symbolic tensor that gives shape and dtype, instead of `shape`.
         optional: Whether the model accepts `None` for this input. Default: False.
@@ -32,8 +34,7 @@ class InputLayer(Layer):
     It has no inputs. Its `output` is a symbolic tensor (batch_size, *shape). As in Keras.
 
     Raises:
-        ValueError: If not exactly one shape is given, `shape` is an integer, or `sparse` or
-            `ragged` is true.
+        ValueError: If not exactly one shape is given, `shape` is an integer, or `ragged` is true.
 
     Example:
         >>> import hornbeam as hb
@@ -52,12 +53,11 @@ class InputLayer(Layer):
         batch_shape = kwargs.pop("batch_input_shape", batch_shape)
         shape = kwargs.pop("input_shape", shape)
         super().__init__(name=name)
-        if sparse or ragged:
-            raise ValueError(
-                f"InputLayer '{self.name}': sparse and ragged inputs are not supported."
-            )
+        if ragged:
+            raise ValueError(f"InputLayer '{self.name}': ragged inputs are not supported.")
         if input_tensor is not None:
             batch_shape, dtype = input_tensor.shape, dtype or input_tensor.dtype
+            sparse = input_tensor.sparse if sparse is None else sparse
         if (shape is None) == (batch_shape is None):
             raise ValueError(
                 f"InputLayer '{self.name}': pass `shape` (without the batch axis) or `batch_shape`,"
@@ -77,7 +77,8 @@ class InputLayer(Layer):
         self._dtype = standardize_dtype(dtype)
         self.sparse, self.ragged, self.optional = bool(sparse), bool(ragged), optional
         self.built = True
-        Node(self, (), {}, KerasTensor(self.batch_shape, self._dtype, name=self.name))
+        tensor = KerasTensor(self.batch_shape, self._dtype, self.sparse, name=self.name)
+        Node(self, (), {}, tensor)
 
     @property
     def dtype(self) -> str:
@@ -98,9 +99,7 @@ class InputLayer(Layer):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> InputLayer:
         """Make an input layer from the result of `get_config`."""
-        return cls(
-            **{k: v for k, v in config.items() if k not in ("trainable", "ragged", "sparse")}
-        )
+        return cls(**{k: v for k, v in config.items() if k not in ("trainable", "ragged")})
 
 
 @errors.known_arguments
@@ -121,15 +120,16 @@ def Input(
         shape: Shape of one sample, without the batch axis; `None` for unknown sizes.
         batch_size: Number of samples in every batch. Default: `None`, any number.
         dtype: Dtype of the input. Default: `floatx()`.
-        sparse, ragged: Must be false: sparse and ragged inputs are not supported.
+        sparse: Whether the input is a JAX `BCOO` array or a matrix of SciPy. Dense arrays are
+            accepted too. Default: False.
+        ragged: Must be false: ragged inputs are not supported.
         batch_shape: Shape with the batch axis, instead of `shape`.
         name: Name. Default: `"input_layer"`, numbered.
         tensor: Symbolic tensor that gives shape and dtype, instead of `shape`.
         optional: Whether the model accepts `None` for this input. Default: False.
 
     Raises:
-        ValueError: If not exactly one shape is given, `shape` is an integer, or `sparse` or
-            `ragged` is true.
+        ValueError: If not exactly one shape is given, `shape` is an integer, or `ragged` is true.
 
     Example:
         >>> import hornbeam as hb

@@ -103,12 +103,17 @@ class Layer(Quantization):
     # Whether the input is a sequence of vectors.
     _takes_sequences = False
 
+    # Whether `call` gets sparse inputs as they are, and not as dense arrays.
+    _takes_sparse = False
+
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
         if "build" in cls.__dict__:
             cls.build = wrap_build(cls.__dict__["build"])  # type: ignore[method-assign]
         if "__init__" in cls.__dict__ and is_library_code(cls):
             cls.__init__ = translated(cls.__init__)  # type: ignore[method-assign]
+        if "call" in cls.__dict__ and not is_library_code(cls):
+            cls._takes_sparse = True
         cls._call_signature = inspect.signature(cls.call)
 
     def __init__(
@@ -304,10 +309,17 @@ class Layer(Quantization):
                 self._note_output_shapes(outputs)
             return outputs
         except Exception as error:
-            told = explained(error, self._label(), self.path, args, kwargs)
+            one = self._takes_one_tensor()
+            told = explained(error, self._label(), self.path, args, kwargs, one)
             raise shortened(told) from error.__cause__
         finally:
             leave_call(tokens)
+
+    def _takes_one_tensor(self) -> bool:
+        """Return whether it is a layer of Hornbeam, no model, whose `call` takes one tensor."""
+        first = [*self._call_signature.parameters.values()][1:2]
+        is_list = any("Sequence" in str(parameter.annotation) for parameter in first)
+        return is_library_code(type(self)) and not is_list and not hasattr(self, "_compiled")
 
     def _note_output_shapes(self, outputs: Any) -> None:
         """Keep the shapes of the first call's outputs, for `summary`."""
@@ -341,7 +353,8 @@ class Layer(Quantization):
         return outputs
 
     def _convert_inputs(self, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
-        return convert_inputs(args, kwargs, self.input_dtype if self.autocast else None)
+        dtype = self.input_dtype if self.autocast else None
+        return convert_inputs(args, kwargs, dtype, self._takes_sparse)
 
     def _call_arguments(self, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
         """Return the arguments of `call` by name."""

@@ -26,6 +26,8 @@ class _Merge(Layer):
     The output's mask marks a step as padding if all inputs do.
     """
 
+    _takes_sparse = True
+
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
         self.supports_masking = True
@@ -123,7 +125,7 @@ class Add(_Merge):
     """
 
     def _merge(self, inputs: list[Tensor]) -> Tensor:
-        return functools.reduce(jnp.add, inputs)
+        return functools.reduce(ops.add, inputs)
 
 
 class Subtract(_Merge):
@@ -145,7 +147,7 @@ class Subtract(_Merge):
     def _merge(self, inputs: list[Tensor]) -> Tensor:
         if len(inputs) != 2:
             raise ValueError(f"{self._label()}: expected 2 inputs, received {len(inputs)}.")
-        return inputs[0] - inputs[1]
+        return ops.subtract(*inputs)
 
 
 class Multiply(_MaskedMerge):
@@ -168,7 +170,7 @@ class Multiply(_MaskedMerge):
     """
 
     def _merge(self, inputs: list[Tensor]) -> Tensor:
-        return functools.reduce(jnp.multiply, inputs)
+        return functools.reduce(ops.multiply, inputs)
 
     def _merge_masked(self, inputs: list[Tensor], masks: list[Tensor | None]) -> Tensor:
         pairs = zip(inputs, masks, strict=True)
@@ -197,7 +199,7 @@ class Average(_Merge):
     """
 
     def _merge(self, inputs: list[Tensor]) -> Tensor:
-        return functools.reduce(jnp.add, inputs) / len(inputs)
+        return ops.divide(functools.reduce(ops.add, inputs), len(inputs))
 
 
 class Maximum(_MaskedMerge):
@@ -216,7 +218,7 @@ class Maximum(_MaskedMerge):
     """
 
     def _merge(self, inputs: list[Tensor]) -> Tensor:
-        return functools.reduce(jnp.maximum, inputs)
+        return functools.reduce(ops.maximum, inputs)
 
 
 class Minimum(_MaskedMerge):
@@ -235,7 +237,7 @@ class Minimum(_MaskedMerge):
     """
 
     def _merge(self, inputs: list[Tensor]) -> Tensor:
-        return functools.reduce(jnp.minimum, inputs)
+        return functools.reduce(ops.minimum, inputs)
 
 
 class Concatenate(_Merge):
@@ -280,7 +282,7 @@ class Concatenate(_Merge):
                 )
 
     def _merge(self, inputs: list[Tensor]) -> Tensor:
-        return jnp.concatenate(inputs, self.axis)
+        return ops.concatenate(inputs, self.axis)
 
     def compute_mask(self, inputs: Sequence[Tensor], mask: Structure = None) -> Tensor | None:
         if not mask or all(m is None for m in mask):
@@ -326,6 +328,8 @@ class Dot(_Merge):
         >>> hb.Model([user, film], score).output_shape
         (None, 1)
     """
+
+    _takes_sparse = False
 
     def __init__(self, axes: int | Sequence[int], normalize: bool = False, **kwargs: Any):
         super().__init__(**kwargs)

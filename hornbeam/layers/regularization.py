@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hornbeam import random, regularizers
+from hornbeam.core.convert import convert
 from hornbeam.core.random import SeedGenerator, global_seed_generator
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
@@ -30,6 +31,8 @@ __all__ = [
 class _Noise(Layer):
     """Base of layers that draw random numbers in training and are the identity otherwise."""
 
+    _takes_sparse = True
+
     def __init__(self, seed: Any, active: bool, **kwargs: Any):
         super().__init__(**kwargs)
         self.seed = seed
@@ -42,7 +45,7 @@ class _Noise(Layer):
         self.built = not self._has_own_build()
 
     def call(self, inputs: Tensor, training: bool | None = False) -> Tensor:
-        return self._draw(inputs) if training and self._active else inputs
+        return self._draw(convert(inputs)) if training and self._active else inputs
 
     def _draw(self, inputs: Tensor) -> Tensor:
         """Return the outputs in training."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from hornbeam import ops
 from hornbeam.core.tracing import indivisible, is_unknown
 from hornbeam.layers.arguments import positive_integer
 from hornbeam.layers.input_spec import InputSpec
@@ -37,6 +38,8 @@ class Flatten(Layer):
         >>> model.layers[0].output.shape
         (None, 784)
     """
+
+    _takes_sparse = True
 
     def __init__(self, data_format: str | None = None, **kwargs: Any):
         super().__init__(**kwargs)
@@ -85,6 +88,8 @@ class Reshape(Layer):
         (None, 7, 7, 8)
     """
 
+    _takes_sparse = True
+
     def __init__(self, target_shape: int | Sequence[int | None], **kwargs: Any):
         super().__init__(**kwargs)
         self.target_shape = (
@@ -111,7 +116,7 @@ class Reshape(Layer):
                 " size be -1.",
                 fixed,
             )
-        return jnp.reshape(inputs, (inputs.shape[0], *shape))
+        return ops.reshape(inputs, (inputs.shape[0], *shape))
 
 
 class Permute(Layer):
@@ -133,6 +138,8 @@ class Permute(Layer):
         (8, 32, 64, 3)
     """
 
+    _takes_sparse = True
+
     def __init__(self, dims: Sequence[int], **kwargs: Any):
         super().__init__(**kwargs)
         self.dims = tuple(dims)
@@ -144,7 +151,7 @@ class Permute(Layer):
         self.built = not self._has_own_build()
 
     def call(self, inputs: Tensor) -> Tensor:
-        return jnp.transpose(inputs, (0, *self.dims))
+        return ops.transpose(inputs, (0, *self.dims))
 
 
 class RepeatVector(Layer):

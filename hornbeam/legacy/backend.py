@@ -25,6 +25,7 @@ import numpy as np
 from hornbeam import losses, ops, random, settings, tree
 from hornbeam.backend import clear_session
 from hornbeam.core.naming import name_scope
+from hornbeam.core.sparse import is_sparse
 from hornbeam.core.tensor import KerasTensor, any_symbolic
 from hornbeam.core.variable import Variable
 from hornbeam.layers import Input, UpSampling2D, UpSampling3D
@@ -232,8 +233,8 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "update_sub": lambda x, decrement: _updated(x, x.assign_sub, decrement),
     "moving_average_update": lambda x, value, momentum: _updated(x, x.assign,
         x.value * momentum + value * (1.0 - momentum)),
-    "is_sparse": lambda tensor: False,
-    "to_dense": lambda tensor: tensor,
+    "is_sparse": lambda tensor: is_sparse(tensor) or getattr(tensor, "sparse", False) is True,
+    "to_dense": lambda tensor: ops.convert_to_tensor(tensor, sparse=False),
     # functions over elements
     "map_fn": lambda fn, elems, name=None, dtype=None: ops.map(fn, elems),
     "foldl": lambda fn, elems, initializer=None, name=None: _fold(

@@ -14,6 +14,7 @@ import numpy as np
 
 from hornbeam import tree
 from hornbeam.core.graph import Node
+from hornbeam.core.sparse import as_dense, is_sparse
 from hornbeam.core.tensor import KerasTensor
 from hornbeam.layers.layer import Layer
 from hornbeam.layers.preprocessing.text import TextLayer
@@ -85,7 +86,7 @@ class HostGraph:
 
     def run_front(self, values: list[Any]) -> dict[str, np.ndarray]:
         """Return the arrays that the step takes, by name, for values of the graph's inputs."""
-        arrays = [np.asarray(x) for x in self._front.run(values)]
+        arrays = [np.asarray(as_dense(x) if is_sparse(x) else x) for x in self._front.run(values)]
         return dict(zip(self.names, arrays, strict=True))
 
     def fits(self, inputs: Any) -> bool:

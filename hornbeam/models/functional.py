@@ -20,6 +20,7 @@ from hornbeam.core.graph import Operation
 from hornbeam.core.masks import set_mask
 from hornbeam.core.op import OpCall
 from hornbeam.core.registry import custom_object_scope
+from hornbeam.core.sparse import as_sparse, is_sparse
 from hornbeam.core.structure import structure_version
 from hornbeam.core.tensor import KerasTensor
 from hornbeam.core.tracing import shape_with_unknowns
@@ -309,7 +310,9 @@ class Functional(Model):
         if [getattr(x, "shape", None) for x in given] == [x.shape for x in self.inputs] and [
             str(x.dtype) for x in given
         ] == [x.dtype for x in self.inputs]:
-            return tree.map_structure(lambda x: KerasTensor(x.shape, x.dtype), self._outputs_struct)
+            return tree.map_structure(
+                lambda x: KerasTensor(x.shape, x.dtype, x.sparse), self._outputs_struct
+            )
         specs = super().compute_output_spec(*args, **kwargs)
         return tree.pack_sequence_as(self._outputs_struct, tree.flatten(specs))
 
@@ -353,7 +356,12 @@ class Functional(Model):
             raise ValueError(f"{self._label()}: input '{name}' must be a tensor, received None.")
         # Text stays on the host, where the layers that take it run.
         text = expected.dtype == "string" and not isinstance(x, KerasTensor)
-        x = as_host_array(x, self._label()) if text else convert(x)
+        if text:
+            x = as_host_array(x, self._label())
+        elif is_sparse(x) and len(x.shape) == len(expected.shape):
+            x = as_sparse(x)
+        else:
+            x = convert(x)
         shape, want = tuple(x.shape), expected.shape
         if len(shape) == len(want) - 1 and want[-1] in (1, None) and not isinstance(x, KerasTensor):
             x = x[..., None]
@@ -544,7 +552,9 @@ def _with_own_inputs(inputs: Any, outputs: Any) -> tuple[Any, Any]:
     old = tree.flatten(inputs)
     graph = Graph(old, tree.flatten(outputs))
     new = [
-        x if _is_input(x) else Input(batch_shape=x.shape, dtype=x.dtype, name=_free_name(x))
+        x
+        if _is_input(x)
+        else Input(batch_shape=x.shape, dtype=x.dtype, sparse=x.sparse, name=_free_name(x))
         for x in old
     ]
     copies = graph.run(list(new))

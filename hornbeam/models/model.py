@@ -90,6 +90,7 @@ class Model(ModelFiles, ModelState, Trainable):
     predict_generator: Callable[..., Any]
 
     _not_children = Trainable._not_children | {"_runs_library_code"}
+    _takes_sparse = True
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         if cls is Model and _is_functional_call(args, kwargs):
@@ -136,9 +137,10 @@ class Model(ModelFiles, ModelState, Trainable):
             return False
         known = self.__dict__.get("_runs_library_code")
         if known is None or known[0] != structure_version.number:
-            # The compiled step would lose the masks of outputs.
-            masked = any(get_mask(x) is not None for x in getattr(self, "outputs", None) or ())
-            compiles = not masked and runs_library_code(self)
+            # The compiled step returns dense arrays without masks.
+            outputs = getattr(self, "outputs", None) or ()
+            plain = all(get_mask(x) is None and not x.sparse for x in outputs)
+            compiles = plain and runs_library_code(self)
             known = self._runs_library_code = (structure_version.number, compiles)
         return bool(known[1])
 

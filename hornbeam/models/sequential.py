@@ -15,6 +15,7 @@ from hornbeam.core.provenance import refuse_real_keras
 from hornbeam.core.registry import custom_object_scope
 from hornbeam.core.tensor import KerasTensor
 from hornbeam.data.adapters import is_array, plain
+from hornbeam.data.lazy import LazyArray
 from hornbeam.dtype_policies import get_policy
 from hornbeam.layers.core import Lambda
 from hornbeam.layers.input_layer import InputLayer
@@ -290,9 +291,11 @@ class Sequential(Model):
     def host_layers(self, x: Data = None) -> Callable[[Structure], Structure] | None:
         """Return a function that runs the layers that take text, or `None` if there are none."""
         if not self.built and (isinstance(x, (list, np.ndarray)) or is_array(x)):
-            text = np.asarray(plain(x))
-            if is_text(text):
-                self._ensure_built((text,), {})
+            data = plain(x)
+            if not isinstance(data, LazyArray) or is_text(data[:0]):
+                text = np.asarray(data)
+                if is_text(text):
+                    self._ensure_built((text,), {})
         return None if self._functional is None else self._functional.host_layers(x)
 
     def text_outputs(self) -> Callable[[Structure], Structure] | None:

@@ -18,6 +18,7 @@ from hornbeam.ops import image as image
 from hornbeam.ops import nn as nn
 from hornbeam.ops import numpy as numpy
 from hornbeam.ops import shape as _shape_module
+from hornbeam.ops import sparse as _sparse_rules  # noqa: F401  # after the ops that it adds to
 
 # The `__all__` of each family lists the public names.
 from hornbeam.ops.control import *  # noqa: F403

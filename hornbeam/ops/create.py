@@ -15,6 +15,7 @@ from hornbeam.core.tensor import KerasTensor
 from hornbeam.core.variable import Variable
 from hornbeam.dtypes import standardize_dtype
 from hornbeam.ops.lift import named, number
+from hornbeam.tree import is_sparse_array
 from hornbeam.typing import DType, Tensor
 
 __all__ = [
@@ -345,21 +346,19 @@ def convert_to_tensor(
     Args:
         x: Array, variable, number or nested list.
         dtype: Dtype. Default: that of `x`.
-        sparse: Must not be true.
+        sparse: False turns a sparse tensor into a dense one. Default: it stays sparse, a JAX `BCOO`
+            array. A dense tensor stays dense.
         ragged: Must not be true.
 
     Raises:
-        ValueError: If `sparse` or `ragged` is true.
+        ValueError: If `ragged` is true.
 
     Example:
         >>> convert_to_tensor([1.0])
         Array([1.], dtype=float32)
     """
-    if sparse or ragged:
-        raise ValueError(
-            "convert_to_tensor: sparse and ragged tensors are not supported. Leave `sparse` and"
-            " `ragged` out."
-        )
+    if ragged:
+        raise ValueError("convert_to_tensor: ragged tensors are not supported. Leave `ragged` out.")
     return convert(x, dtype)
 
 
@@ -374,13 +373,13 @@ def convert_to_numpy(x: Tensor) -> np.ndarray:
 
 
 def is_tensor(x: object) -> bool:
-    """Return whether `x` is a JAX array or a symbolic tensor.
+    """Return whether `x` is a JAX array, dense or sparse, or a symbolic tensor.
 
     Example:
         >>> is_tensor(jnp.ones(1)), is_tensor([1.0])
         (True, False)
     """
-    return isinstance(x, (jax.Array, KerasTensor))
+    return isinstance(x, (jax.Array, KerasTensor)) or is_sparse_array(x)
 
 
 def shape(x: Tensor) -> tuple[int | None, ...]:

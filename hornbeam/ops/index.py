@@ -7,10 +7,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from hornbeam.core.convert import convert, with_values
 from hornbeam.core.op import op
+from hornbeam.core.sparse import is_sparse
 from hornbeam.dtypes import standardize_dtype
+from hornbeam.optional import jax_sparse
 from hornbeam.typing import DType, Tensor
 
 __all__ = [
@@ -80,19 +83,12 @@ def one_hot(
         num_classes: Size of the new axis.
         axis: Position of the new axis.
         dtype: Dtype. Default: `floatx()`.
-        sparse: Must be false; sparse tensors are not supported.
-
-    Raises:
-        ValueError: If `sparse` is true.
+        sparse: Whether to return a JAX `BCOO` array.
 
     Example:
         >>> one_hot(jnp.array([1]), 2)
         Array([[0., 1.]], dtype=float32)
     """
-    if sparse:
-        raise ValueError(
-            "one_hot: sparse tensors are not supported, received `sparse=True`. Leave it out."
-        )
     return _one_hot(x, num_classes, axis, standardize_dtype(dtype), sparse)
 
 
@@ -100,7 +96,36 @@ def one_hot(
 def _one_hot(
     x: Tensor, num_classes: int, axis: int = -1, dtype: DType | None = None, sparse: bool = False
 ) -> Tensor:
-    return jax.nn.one_hot(convert(x), num_classes, axis=axis, dtype=standardize_dtype(dtype))
+    x, dtype = convert(x), standardize_dtype(dtype)
+    if sparse:
+        return _one_hot_entries(x, num_classes, axis, dtype)
+    return jax.nn.one_hot(x, num_classes, axis=axis, dtype=dtype)
+
+
+def _one_hot_entries(x: Any, num_classes: int, axis: int, dtype: Any) -> Tensor:
+    """Return the sparse tensor of `one_hot`: an entry for each index.
+
+    Args:
+        x: Integers.
+        num_classes: Size of the new axis; other integers give zeros.
+        axis: Position of the new axis.
+        dtype: Dtype of the entries.
+    """
+    fits = ((x >= 0) & (x < num_classes)).reshape(-1)
+    places = list(jnp.indices(x.shape).reshape(x.ndim, -1))
+    axis %= x.ndim + 1
+    places.insert(axis, jnp.where(fits, x.reshape(-1), num_classes))
+    shape = list(x.shape)
+    shape.insert(axis, num_classes)
+    return jax_sparse().BCOO(
+        (fits.astype(dtype), jnp.stack(places, axis=1).astype("int32")), shape=tuple(shape),
+        unique_indices=True,
+    )  # fmt: skip
+
+
+def _entries_of(x: jax.Array, most: int) -> Tensor:
+    """Return a dense array as a sparse tensor with at most `most` entries."""
+    return jax_sparse().BCOO.fromdense(x, nse=max(min(most, int(np.prod(x.shape))), 1))
 
 
 @op("nn")
@@ -115,20 +140,16 @@ def multi_hot(
         num_classes: Size of the class axis of the result.
         axis: Position of that axis.
         dtype: Dtype. Default: `floatx()`.
-        sparse: Must be false.
+        sparse: Whether to return a JAX `BCOO` array.
         **kwargs: `num_tokens`, an older name of `num_classes`.
 
     Raises:
-        ValueError: If `sparse` is true, or `num_classes` is missing.
+        ValueError: If `num_classes` is missing.
 
     Example:
         >>> multi_hot(jnp.array([0, 2]), 3)
         Array([1., 0., 1.], dtype=float32)
     """
-    if sparse:
-        raise ValueError(
-            "multi_hot: sparse tensors are not supported, received `sparse=True`. Leave it out."
-        )
     count = kwargs.pop("num_tokens", None) if num_classes is None else num_classes
     if kwargs:
         raise TypeError(f"multi_hot: unexpected arguments {sorted(kwargs)}.")
@@ -137,7 +158,8 @@ def multi_hot(
     inputs = convert(inputs).astype("int32")
     over = 1 if inputs.ndim > 1 else 0
     hot = jax.nn.one_hot(inputs, count, axis=axis, dtype=standardize_dtype(dtype))
-    return jnp.max(hot, axis=over)
+    hot = jnp.max(hot, axis=over)
+    return _entries_of(hot, inputs.size) if sparse else hot
 
 
 @op("core")
@@ -361,31 +383,27 @@ def bincount(x: Tensor, weights: Any = None, minlength: int = 0, sparse: bool = 
         x: Non-negative integers, (N,) or (B, N).
         weights: Weight of each element, which is added instead of 1.
         minlength: Smallest length of the result; its length if `x` is traced.
-        sparse: Must be false.
-
-    Raises:
-        ValueError: If `sparse` is true.
+        sparse: Whether to return a JAX `BCOO` array.
 
     Example:
         >>> bincount(jnp.array([0, 2, 2]))
         Array([1, 0, 2], dtype=int32)
     """
-    if sparse:
-        raise ValueError(
-            "bincount: sparse tensors are not supported, received `sparse=True`. Leave it out."
-        )
+    sparse = sparse or is_sparse(x)
     x = convert(x)
     traced = isinstance(x, jax.core.Tracer)
     length = minlength if traced else max(minlength, int(x.max()) + 1 if x.size else 0)
     if weights is not None:
         weights = convert(weights)
     if x.ndim == 1:
-        return jnp.bincount(x, weights, length=length)
-    rows = [
-        jnp.bincount(row, None if weights is None else weights[i], length=length)
-        for i, row in enumerate(x)
-    ]
-    return jnp.stack(rows)
+        counts = jnp.bincount(x, weights, length=length)
+    else:
+        rows = [
+            jnp.bincount(row, None if weights is None else weights[i], length=length)
+            for i, row in enumerate(x)
+        ]
+        counts = jnp.stack(rows)
+    return _entries_of(counts, x.size) if sparse else counts
 
 
 @op("numpy")

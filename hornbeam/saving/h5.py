@@ -379,8 +379,7 @@ def _read_layers(
     era: Era | None = None,
 ) -> tuple[Era, list[tuple[Any, list[Saved]]]]:
     """Read the weights; return the writer of the file and the arrays of each layer."""
-    if not model.built:
-        check_built(model, what)
+    check_built(model, what)
     differences = Differences(what, skip_mismatch)
     saved = _layers_of(root, what)
     era, names = era or Era(), [array.name for arrays in saved.values() for array in arrays]
@@ -388,7 +387,7 @@ def _read_layers(
         era = dataclasses.replace(era, first=True, old=True, sorted=True)
     if era.first and not era.backend and _has_names(root, "layer_names"):
         era = dataclasses.replace(era, backend=older_files().backend_by_names(names))
-    pairs = _by_name(model, saved) if by_name else _pair(model, saved, differences)
+    pairs = _by_name(model, saved, differences) if by_name else _pair(model, saved, differences)
     jobs: list[tuple[Variable, Saved]] = []
     for layer, arrays in pairs:
         known = len(differences.lines)
@@ -434,8 +433,11 @@ def _warn_of_padding(model: Any, what: str) -> None:
         )
 
 
-def _by_name(model: Any, saved: dict[str, list[Saved]]) -> list[tuple[Any, list[Saved]]]:
+def _by_name(
+    model: Any, saved: dict[str, list[Saved]], differences: Differences
+) -> list[tuple[Any, list[Saved]]]:
     arrays = {older_files().modern_name(name): found for name, found in saved.items()}
+    differences.names(model, [name for name, found in arrays.items() if found])
     return [(layer, arrays[layer.name]) for layer in model.layers if layer.name in arrays]
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import collections
 import functools
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +19,10 @@ import numpy as np
 
 from hornbeam.core.naming import to_snake_case
 from hornbeam.core.variable import Variable
-from hornbeam.errors import FileError
+from hornbeam.errors import FileError, listed
 from hornbeam.layers.adaptable import Adaptable
 from hornbeam.layers.layer import Layer
-from hornbeam.layers.state import saved_variables
+from hornbeam.layers.state import flatten_layers, saved_variables
 from hornbeam.optimizers import Optimizer
 from hornbeam.saving.eras import Saved, older_files
 from hornbeam.saving.hdf5 import Dataset, Group
@@ -79,6 +79,32 @@ class Differences:
             f"{label}: the layer has {len(variables)} weights ({own}), the file {len(arrays)}"
             f" ({given})."
         )
+
+    def names(self, model: Model, saved: Iterable[str]) -> None:
+        """Report names that only the model or only the file has, where layers match by name.
+
+        They are usual where part of a model is loaded. So they are told only if `skip` is true, or
+        if no name is the same.
+
+        Args:
+            model: The model.
+            saved: Names of the layers whose weights the file has.
+        """
+        own = [layer.name for layer in model.layers if layer.weights]
+        given = set(saved)
+        missing, unused = [n for n in own if n not in given], sorted(given - set(own))
+        if self.skip:
+            if missing:
+                self.add(f"the file has no layers called {listed(missing)}.")
+            if unused:
+                self.add(f"the model has no layers called {listed(unused)}.")
+        elif own and given and len(missing) == len(own):
+            warnings.warn(
+                f"{self.what}: nothing was loaded by name. The file has layers called"
+                f" {listed(unused[:8])}, the model {listed(own[:8])}. Give the layers these names,"
+                " or leave `by_name` out.",
+                stacklevel=5,
+            )
 
     def report(self) -> None:
         """Raise `ValueError`, or warn, if there are differences."""
@@ -313,7 +339,11 @@ def read_weights(
         ValueError: If the weights do not fit; the message lists all differences.
     """
     differences = Differences(what, skip_mismatch)
-    pairs = _by_name(root, model) if by_name else [(root, model)]
+    pairs: list[tuple[Any, Any]] = [(root, model)]
+    if by_name:
+        named = _named_groups(root)
+        pairs = [(named[layer.name], layer) for layer in model.layers if layer.name in named]
+        differences.names(model, named)
     jobs: list[Callable[[], None]] = []
     unfit: list[str] = []
     known: set[str] = set()
@@ -526,8 +556,8 @@ def optimizer_mismatch(what: str, optimizer: Optimizer, count: int) -> str:
     )
 
 
-def _by_name(root: Group, model: Any) -> list[tuple[Any, Any]]:
-    """Return pairs of a layer's group in the file and the model's layer of the same name."""
+def _named_groups(root: Group) -> dict[str, Any]:
+    """Return the groups of layers in the file by the names of the layers."""
     named: dict[str, Any] = {}
     for container in ("layers", ""):
         holder = member(root, container) if container else root
@@ -535,7 +565,7 @@ def _by_name(root: Group, model: Any) -> list[tuple[Any, Any]]:
             own = member(holder, f"{key}/vars")
             if own is not None and "name" in own.attrs:
                 named.setdefault(_text(own.attrs["name"]), member(holder, key))
-    return [(named[layer.name], layer) for layer in model.layers if layer.name in named]
+    return named
 
 
 def _text(value: Any) -> str:
@@ -543,11 +573,19 @@ def _text(value: Any) -> str:
 
 
 def check_built(model: Model, what: str) -> None:
-    """Raise `ValueError` if `model` has no weights yet."""
-    if not model.built:
+    """Raise `ValueError` if `model` lacks weights yet.
+
+    A model that was never called is complete if all its layers were built one by one.
+    """
+    if model.built:
+        return
+    inner = flatten_layers(model, include_self=False)
+    unbuilt = [layer.name for layer in inner if not layer.built]
+    if unbuilt or not model.weights:
+        these = f"its layers {listed(unbuilt[:8])} have" if unbuilt else "it has"
         raise ValueError(
-            f"{what}: the model '{model.name}' is not built, so it has no weights yet. Call it on"
-            " data or call `build(input_shape)` first."
+            f"{what}: the model '{model.name}' is not built, so {these} no weights yet. Call the"
+            " model on data or call `build(input_shape)` first."
         )
 
 

@@ -18,6 +18,7 @@ from hornbeam import tree
 from hornbeam.core.convert import convert
 from hornbeam.core.placement import current_placement
 from hornbeam.core.program import Program
+from hornbeam.core.sparse import as_dense, is_sparse
 from hornbeam.core.structure import structure_version
 from hornbeam.core.variable import Overlay, Variable, value_and_grad
 from hornbeam.data.sources import unpack
@@ -193,7 +194,9 @@ class Steps:
                 _make_metrics(model, batch)
             with rows_counted(counted):
                 results = step(batch if kind == "predict" else _packed(batch))
-            if isinstance(results, dict) and kind != "predict":
+            if kind == "predict":
+                return tree.map_structure(lambda x: as_dense(x) if is_sparse(x) else x, results)
+            if isinstance(results, dict):
                 # JAX sorts a dictionary's keys; people count on the loss being first.
                 self._names = list(results)
                 return tuple(results.values())

@@ -207,6 +207,24 @@ def test_messages_name_the_layer_and_the_argument(message):
         MESSAGES[message]()
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: hb.layers.Dense(3), lambda: hb.layers.Conv1D(3, 1), lambda: hb.layers.LSTM(3),
+        hb.layers.BatchNormalization, hb.layers.Flatten, hb.layers.LayerNormalization,
+        lambda: hb.layers.Embedding(2, 2),
+    ],
+)  # fmt: skip
+def test_a_list_of_one_tensor(make):
+    x = np.ones((1, 4, 2), "float32")
+    for inputs, kind in (([x], "list"), ((x,), "tuple"), ({"a": x}, "dict")):
+        with pytest.raises(
+            (TypeError, ValueError), match=f"Pass the tensor itself, not the {kind}"
+        ):
+            make()(inputs)
+    assert hb.layers.Activation("relu")([x])[0].shape == (1, 4, 2)
+
+
 def test_rates_of_recurrent_dropout_are_cut_as_in_keras():
     for library in (hb, keras):
         cell = library.layers.LSTMCell(2, dropout=3, recurrent_dropout=-1)

@@ -4,6 +4,7 @@ import errno
 import json
 import pickle
 import zipfile
+from contextlib import nullcontext
 
 import h5py
 import keras
@@ -224,9 +225,47 @@ def test_by_name(tmp_path):
         source.save_weights(tmp_path / name)
         for layer, loaded in (("x", True), ("y", False)):
             model = small(name=layer)
-            model.load_weights(tmp_path / name, by_name=True)
+            with (
+                nullcontext() if loaded else pytest.warns(match="layers called 'x', the model 'y'")
+            ):
+                model.load_weights(tmp_path / name, by_name=True)
             equal = np.array_equal(model.get_weights()[0], source.get_weights()[0])
             assert equal == loaded
+
+
+def test_a_report_by_name(tmp_path):
+    source = hb.Sequential([hb.Input((2,)), dense(2, "a"), dense(2, "b"), dense(3, "c")])
+    for name in ("w.weights.h5", "w.h5"):
+        source.save_weights(tmp_path / name)
+        model = hb.Sequential([hb.Input((2,)), dense(2, "new"), dense(2, "b"), dense(4, "c")])
+        with pytest.warns(match=r"called 'new'.*\n.*called 'a'.*\n(.*c'.*\n)+Loaded: 'b'"):
+            hb.saving.load_weights(model, tmp_path / name, by_name=True, skip_mismatch=True)
+        np.testing.assert_array_equal(model.layers[1].kernel.value, source.layers[1].kernel.value)
+
+
+def dense(units, name):
+    return hb.layers.Dense(units, name=name)
+
+
+def test_models_whose_layers_are_built_one_by_one(tmp_path):
+    class Net(hb.Model):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = dense(4, "a"), dense(3, "b")
+
+        def call(self, x):
+            return self.b(self.a(x))
+
+    source, path = Net(), tmp_path / "n.weights.h5"
+    source(np.ones((1, 2)))
+    source.save_weights(path)
+    model = Net()
+    model.a.build((None, 2))
+    with pytest.raises(ValueError, match="its layers 'b' have no weights yet"):
+        model.load_weights(path)
+    model.b.build((None, 4))
+    model.load_weights(path)
+    np.testing.assert_array_equal(model(np.ones((1, 2))), source(np.ones((1, 2))))
 
 
 def test_half_width_weights(tmp_path):

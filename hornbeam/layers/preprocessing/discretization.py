@@ -183,7 +183,7 @@ class Discretization(PreprocessingLayer):
 
     def compute_output_spec(self, inputs: KerasTensor) -> KerasTensor:
         dtype = "int32" if self.output_mode == "int" else self.compute_dtype
-        return KerasTensor(self.compute_output_shape(inputs.shape), dtype=dtype)
+        return KerasTensor(self.compute_output_shape(inputs.shape), dtype, self.sparse)
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -86,7 +86,8 @@ class _HashingLayer(TextLayer):
 
     def _output(self, shape: Shape) -> KerasTensor:
         dtype = standardize_dtype(self.compute_dtype)
-        return KerasTensor(encoded_shape(shape, self.num_bins, self.output_mode), dtype)
+        shape = encoded_shape(shape, self.num_bins, self.output_mode)
+        return KerasTensor(shape, dtype, self.sparse)
 
 
 class Hashing(_HashingLayer):

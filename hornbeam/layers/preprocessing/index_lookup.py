@@ -349,7 +349,8 @@ class IndexLookup(TextLayer):
         return first + hashes % hashes.dtype.type(self.num_oov_indices)
 
     def compute_output_spec(self, inputs: KerasTensor) -> KerasTensor:
-        return KerasTensor(self.compute_output_shape(inputs.shape), dtype=self._output_dtype())
+        shape = self.compute_output_shape(inputs.shape)
+        return KerasTensor(shape, self._output_dtype(), self.sparse)
 
     def _output_dtype(self) -> str:
         return "int64" if self.output_mode == "int" else self.compute_dtype

@@ -299,7 +299,8 @@ class TextVectorization(TextLayer):
     def compute_output_spec(self, inputs: KerasTensor) -> KerasTensor:
         integer = self.output_mode == "int"
         shape = self.compute_output_shape(inputs.shape)
-        return KerasTensor(shape, dtype="int64" if integer else self.compute_dtype)
+        sparse = not integer and self._lookup_layer.sparse
+        return KerasTensor(shape, "int64" if integer else self.compute_dtype, sparse)
 
     def compute_output_shape(self, input_shape: Shapes) -> Shapes:
         batch: Shape = tuple(input_shape)[:1]
