@@ -1,4 +1,7 @@
-"""The description of a data set's file: its address, checksum and reader, and where it is kept."""
+"""The description of a published file, of a data set or of a network's weights.
+
+It has the file's address, checksum and reader, and finds the file in the caches.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,8 @@ T = TypeVar("T")
 KERAS_ADDRESS = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
 
 
-def cache_folder() -> Path:
-    """Return the folder of downloaded data sets: `datasets` in `HORNBEAM_HOME`.
+def cache_folder(folder: str = "datasets") -> Path:
+    """Return the folder of downloaded files: by default `datasets` in `HORNBEAM_HOME`.
 
     `HORNBEAM_HOME` is an environment variable; its default is `~/.hornbeam`.
 
@@ -29,17 +32,17 @@ def cache_folder() -> Path:
         'datasets'
     """
     home = os.environ.get("HORNBEAM_HOME") or "~/.hornbeam"
-    return Path(home).expanduser() / "datasets"
+    return Path(home).expanduser() / folder
 
 
-def _keras_folder() -> Path:
-    """Return the folder in which Keras keeps data sets."""
-    return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "datasets"
+def _keras_folder(folder: str) -> Path:
+    """Return the folder in which Keras keeps such files."""
+    return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / folder
 
 
 @dataclass(frozen=True)
 class DatasetFile(Generic[T]):
-    """A file of a data set: its address, its checksum and its reader.
+    """A file of a data set, or of weights: its address, its checksum and its reader.
 
     Args:
         name: Name of the file in the cache, or in `hornbeam/datasets` if it is bundled.
@@ -50,6 +53,9 @@ class DatasetFile(Generic[T]):
             Then the reader must find any damage.
         keras_names: Other names under which a version of Keras keeps the file or the folder of its
             members.
+        folder: Folder of the caches: `"datasets"`, or `"models"` for the weights of networks. Files
+            of weights must have the checksum wherever they lie, because no reader could tell that
+            a weight is wrong.
 
     Example:
         >>> from hornbeam.datasets.mnist import FILE
@@ -62,6 +68,7 @@ class DatasetFile(Generic[T]):
     reader: Callable[[Path], T]
     file_hash: str | None = None
     keras_names: tuple[str, ...] = ()
+    folder: str = "datasets"
 
     def find(self, path: FilePath | None = None) -> Path | None:
         """Return where the file is on this computer, or `None`.
@@ -72,20 +79,19 @@ class DatasetFile(Generic[T]):
         if self.address is None and path is None:
             return Path(str(resources.files("hornbeam.datasets"))) / self.name
         # An absolute path replaces the folder.
-        places = [folder / (path or self.name) for folder in (cache_folder(), _keras_folder())]
+        folders = (cache_folder(self.folder), _keras_folder(self.folder))
+        places = [folder / (path or self.name) for folder in folders]
         if path is None or not Path(path).is_absolute():
             # A script may give the file another name; it need not be downloaded for that.
             names = (self.name, *self.keras_names)
-            places += [
-                folder / name for folder in (cache_folder(), _keras_folder()) for name in names
-            ]
+            places += [folder / name for folder in folders for name in names]
         return next((place for place in places if place.exists()), None)
 
     def read(self, path: FilePath | None = None) -> T:
         """Return the content of the file; download it if it is not on this computer yet.
 
-        A bundled or downloaded file must have the checksum. A file that the user or Keras put into
-        a cache is read as it is.
+        A bundled or downloaded file must have the checksum. A data set that the user or Keras put
+        into a cache is read as it is.
 
         Args:
             path: As in `find`.
@@ -96,7 +102,7 @@ class DatasetFile(Generic[T]):
         """
         place = self.find(path)
         if place is None:
-            return self._download(cache_folder() / (path or self.name))
+            return self._download(cache_folder(self.folder) / (path or self.name))
         if self.address is None and path is None:
             if self.file_hash is not None and not has_hash(place, self.file_hash):
                 raise FileError(
@@ -104,10 +110,19 @@ class DatasetFile(Generic[T]):
                     " Install Hornbeam again."
                 )
             return self.reader(place)
+        if self.folder == "models" and self.file_hash and not has_hash(place, self.file_hash):
+            raise FileError(
+                f"'{place}' is incomplete or was changed: its checksum is wrong; expected"
+                f" {self.file_hash}. Delete it to download it again."
+            )
         try:
             return self.reader(place)
         except FileError as error:
             raise FileError(f"{error} Delete '{place}' to download it again.") from error
+
+    @property
+    def _owner(self) -> str:
+        return "network" if self.folder == "models" else "data set"
 
     def _addresses(self) -> list[str]:
         """Return where to ask for the file: at the mirror, with and without its folder, if set."""
@@ -129,8 +144,8 @@ class DatasetFile(Generic[T]):
                 kind = FileError if isinstance(error, ValueError) else OSError
                 reason = str(error).rstrip(".")
                 raise kind(
-                    f"The data set's file '{self.name}' is not on this computer, and {address} did"
-                    f" not give it: {reason}. Download it elsewhere and put it in the folder"
+                    f"The {self._owner}'s file '{self.name}' is not on this computer, and {address}"
+                    f" did not give it: {reason}. Download it elsewhere and put it in the folder"
                     f" '{place.parent}', or set HORNBEAM_MIRROR to the URL of a folder that has it."
                 ) from error
         try:
@@ -138,6 +153,6 @@ class DatasetFile(Generic[T]):
         except FileError as error:
             place.unlink(missing_ok=True)
             raise FileError(
-                f"{address} gave a file that is not the data set's: {error} Try again, or put the"
-                f" right file in the folder '{place.parent}'."
+                f"{address} gave a file that is not the {self._owner}'s: {error} Try again, or put"
+                f" the right file in the folder '{place.parent}'."
             ) from error
