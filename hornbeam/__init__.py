@@ -8,6 +8,7 @@ from hornbeam._collector import collector_paused as _collector_paused
 with _collector_paused():
     from hornbeam import (
         activations,
+        applications,
         backend,
         callbacks,
         config,
@@ -36,9 +37,6 @@ with _collector_paused():
         utils,
         wrappers,
     )
-
-    # Not public before it has networks, but files may name its layers.
-    from hornbeam import applications as applications
     from hornbeam._version import __version__
     from hornbeam.core.compile_cache import enable_by_default
     from hornbeam.core.graph import Operation
@@ -84,6 +82,7 @@ __all__ = [
     "SymbolicScope",
     "Variable",
     "activations",
+    "applications",
     "backend",
     "callbacks",
     "config",

@@ -46,6 +46,7 @@ FAMILIES = {
         "test_hostile_files.py",
         "test_parts_of_files.py",
     ),
+    "applications": ("networks.py", "test_applications.py"),
     "data": ("test_sources.py", "test_dataset.py"),
     "datasets": ("test_datasets.py",),
     "distribution": ("test_distribution.py",),

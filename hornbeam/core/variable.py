@@ -22,7 +22,7 @@ import numpy as np
 from hornbeam.core import naming, registry
 from hornbeam.core.checks import check_choice, check_flag, check_name, check_shape
 from hornbeam.core.forks import check_not_forked
-from hornbeam.core.initial import initial_value
+from hornbeam.core.initial import are_delayed, initial_value
 from hornbeam.core.loading import current_loading
 from hornbeam.core.placement import dividing
 from hornbeam.core.traces import (
@@ -223,7 +223,7 @@ class Variable:
         self._shape = tuple(size for size in sizes if size is not None)
         self._dtype = jnp.dtype(standardize_dtype(dtype)).name
         self._first_value: Callable[..., Any] | None = initializer
-        if current_loading() is None:
+        if current_loading() is None and not are_delayed():
             self._make_first_value()
 
     def _start_from_value(
@@ -248,7 +248,7 @@ class Variable:
         self._dtype = self._value.dtype.name
 
     def _make_first_value(self) -> None:
-        """Run the initializer; while a file is loaded, that is delayed until the value is read."""
+        """Run the initializer; it may be delayed until the value is read, as for files."""
         with _first_values, jax.core.eval_context():
             initializer = self.__dict__.get("_first_value")
             if initializer is None:

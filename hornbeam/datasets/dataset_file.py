@@ -1,4 +1,7 @@
-"""`DatasetFile`: finds, downloads, checks and reads a file of a data set."""
+"""The description of a published file, of a data set or of a network's weights.
+
+It has the file's address, checksum and reader, and finds the file in the caches.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,8 @@ T = TypeVar("T")
 KERAS_ADDRESS = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
 
 
-def cache_folder() -> Path:
-    """Return the folder of downloaded data sets: `datasets` in `HORNBEAM_HOME`.
+def cache_folder(folder: str = "datasets") -> Path:
+    """Return the folder of downloaded files: by default `datasets` in `HORNBEAM_HOME`.
 
     `HORNBEAM_HOME` is an environment variable. Its default is `~/.hornbeam`.
 
@@ -29,17 +32,17 @@ def cache_folder() -> Path:
         'datasets'
     """
     home = os.environ.get("HORNBEAM_HOME") or "~/.hornbeam"
-    return Path(home).expanduser() / "datasets"
+    return Path(home).expanduser() / folder
 
 
-def _keras_folder() -> Path:
-    """Return the folder in which Keras caches data sets."""
-    return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "datasets"
+def _keras_folder(folder: str) -> Path:
+    """Return the folder in which Keras keeps such files."""
+    return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / folder
 
 
 @dataclass(frozen=True)
 class DatasetFile(Generic[T]):
-    """File of a data set, with its URL, checksum and reader.
+    """A file of a data set, or of weights: its address, its checksum and its reader.
 
     Args:
         name: Name of the file in the cache, or in `hornbeam/datasets` if it is bundled.
@@ -49,6 +52,9 @@ class DatasetFile(Generic[T]):
             published. Without a hash, the reader must detect any damage.
         keras_names: Other names under which versions of Keras cache the file, or the folder of its
             members.
+        folder: Folder of the caches: `"datasets"`, or `"models"` for the weights of networks. Files
+            of weights must have the checksum wherever they lie, because no reader could tell that
+            a weight is wrong.
 
     Example:
         >>> from hornbeam.datasets.mnist import FILE
@@ -61,6 +67,7 @@ class DatasetFile(Generic[T]):
     reader: Callable[[Path], T]
     file_hash: str | None = None
     keras_names: tuple[str, ...] = ()
+    folder: str = "datasets"
 
     def find(self, path: FilePath | None = None) -> Path | None:
         """Return the path of the file if it is on this computer, else `None`.
@@ -71,21 +78,20 @@ class DatasetFile(Generic[T]):
         if self.address is None and path is None:
             return Path(str(resources.files("hornbeam.datasets"))) / self.name
         # An absolute path replaces the folder.
-        places = [folder / (path or self.name) for folder in (cache_folder(), _keras_folder())]
+        folders = (cache_folder(self.folder), _keras_folder(self.folder))
+        places = [folder / (path or self.name) for folder in folders]
         if path is None or not Path(path).is_absolute():
             # A script may pass a different file name. The default names are tried too, which
             # avoids a second download.
             names = (self.name, *self.keras_names)
-            places += [
-                folder / name for folder in (cache_folder(), _keras_folder()) for name in names
-            ]
+            places += [folder / name for folder in folders for name in names]
         return next((place for place in places if place.exists()), None)
 
     def read(self, path: FilePath | None = None) -> T:
         """Read the file, and download it first if it is not on this computer yet.
 
-        The checksum of a bundled or downloaded file is verified. A file that the user or Keras put
-        into a cache is read without this check.
+        A bundled or downloaded file must have the checksum. A data set that the user or Keras put
+        into a cache is read as it is.
 
         Args:
             path: As in `find`.
@@ -96,7 +102,7 @@ class DatasetFile(Generic[T]):
         """
         place = self.find(path)
         if place is None:
-            return self._download(cache_folder() / (path or self.name))
+            return self._download(cache_folder(self.folder) / (path or self.name))
         if self.address is None and path is None:
             if self.file_hash is not None and not has_hash(place, self.file_hash):
                 raise FileError(
@@ -104,10 +110,19 @@ class DatasetFile(Generic[T]):
                     f" {self.file_hash}. Install Hornbeam again."
                 )
             return self.reader(place)
+        if self.folder == "models" and self.file_hash and not has_hash(place, self.file_hash):
+            raise FileError(
+                f"'{place}' is incomplete or was changed: its checksum is wrong; expected"
+                f" {self.file_hash}. Delete it to download it again."
+            )
         try:
             return self.reader(place)
         except FileError as error:
             raise FileError(f"{error} Delete '{place}' to download it again.") from error
+
+    @property
+    def _owner(self) -> str:
+        return "network" if self.folder == "models" else "data set"
 
     def _addresses(self) -> list[str]:
         """Return the URLs to try: the mirror's if it is set, with and without the file's folder."""
@@ -129,16 +144,15 @@ class DatasetFile(Generic[T]):
                 kind = FileError if isinstance(error, ValueError) else OSError
                 reason = str(error).rstrip(".")
                 raise kind(
-                    f"The data set file '{self.name}' is not on this computer, and downloading it"
-                    f" from {address} failed: {reason}. Download it elsewhere and put it in the"
-                    f" folder '{place.parent}', or set HORNBEAM_MIRROR to the URL of a folder that"
-                    " has it."
+                    f"The {self._owner}'s file '{self.name}' is not on this computer, and {address}"
+                    f" did not give it: {reason}. Download it elsewhere and put it in the folder"
+                    f" '{place.parent}', or set HORNBEAM_MIRROR to the URL of a folder that has it."
                 ) from error
         try:
             return self.reader(place)
         except FileError as error:
             place.unlink(missing_ok=True)
             raise FileError(
-                f"The file downloaded from {address} is not the expected data set: {error} Try"
-                f" again, or put the right file in the folder '{place.parent}'."
+                f"{address} gave a file that is not the {self._owner}'s: {error} Try again, or put"
+                f" the right file in the folder '{place.parent}'."
             ) from error

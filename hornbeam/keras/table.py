@@ -31,8 +31,9 @@ _CURRENT = [
     "applications.efficientnet", "applications.efficientnet_v2", "applications.imagenet_utils",
     "applications.inception_resnet_v2", "applications.inception_v3", "applications.mobilenet",
     "applications.mobilenet_v2", "applications.mobilenet_v3", "applications.nasnet",
-    "applications.resnet", "applications.resnet50", "applications.resnet_v2",
-    "applications.vgg16", "applications.vgg19", "applications.xception",
+    "applications.regnet", "applications.resnet", "applications.resnet50",
+    "applications.resnet_rs", "applications.resnet_v2", "applications.vgg16",
+    "applications.vgg19", "applications.xception",
 ]  # fmt: skip
 
 KERAS_MODULES: dict[str, tuple[str, ...]] = {"": ("",)}
@@ -60,6 +61,7 @@ KERAS_MODULES |= {
     )
 }
 KERAS_MODULES |= {
+    "applications.mobilenetv2": ("applications.mobilenet_v2",),
     # Functions of Keras 3 are searched first, then functions of Keras 1 and 2.
     "backend": ("backend", "legacy.backend"),
     "layers": ("layers", "legacy.layers"),

@@ -10,10 +10,6 @@ __all__ = ["way_round"]
 _WAYS = {
     r"layers\.Random(Height|Width)": "Use `RandomZoom`, whose result has the size of the image.",
     r"layers\.DenseFeatures": "Encode the columns with `keras.utils.FeatureSpace`.",
-    r"applications.*": (
-        "Build the network from layers, or load one that Keras saved with"
-        " `keras.models.load_model`."
-    ),
     r"datasets.*": "Load the arrays from a file, for example with `numpy.load`.",
     r"wrappers.*": "Use `keras.wrappers.SKLearnClassifier` or `SKLearnRegressor`.",
     r"estimator.*": "Train with `model.fit`.",

@@ -43,6 +43,7 @@ from hornbeam.layers.constructors import translated
 from hornbeam.layers.dtype_config import dtype_config
 from hornbeam.layers.explain import explained
 from hornbeam.layers.input_spec import check_input_spec
+from hornbeam.layers.known_shapes import known_or_traced
 from hornbeam.layers.mask_passing import attach_masks, fill_masks, output_masks
 from hornbeam.layers.quantization import Quantization
 from hornbeam.layers.shapes import pop_input_shape, shape_from_config, shape_of, tensors_of
@@ -425,7 +426,7 @@ class Layer(Quantization):
             # A `compute_output_shape` that the user wrote decides the shape.
             shape = own(self, shape_of(args[0]))
             return tensors_of(shape, self.compute_dtype)
-        return infer(call, *args, **kwargs)
+        return known_or_traced(self, lambda: infer(call, *args, **kwargs), (args, kwargs))
 
     def compute_output_shape(self, *args: Any, **kwargs: Any) -> Shapes:
         """Trace `call` and return the shape of its outputs.

@@ -179,7 +179,6 @@ def test_every_alias_resolves(module):
 ABSENT = {
     "tensorflow.keras.wrappers.torch": "SKLearnClassifier",
     "tensorflow.data": "hornbeam.data.Dataset",
-    "keras.applications.vgg99": "load_model",
     "keras.datasets.kitten": "numpy.load",
 }
 

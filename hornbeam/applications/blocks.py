@@ -1,0 +1,149 @@
+"""Blocks that several families of networks share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from hornbeam.config import image_data_format
+from hornbeam.layers import (
+    Activation,
+    BatchNormalization,
+    Conv2D,
+    Dropout,
+    GlobalAveragePooling2D,
+    Reshape,
+    add,
+    multiply,
+)
+from hornbeam.typing import Tensor
+
+__all__ = [
+    "add_new", "channel_axis", "channels", "conv_norm", "divisible", "half_padding", "norm",
+    "squeeze_excite",
+]  # fmt: skip
+
+
+def channel_axis(last: int = 3) -> int:
+    """Return the axis of the channels of a batch of images.
+
+    Args:
+        last: The number of the last axis. Configurations of some networks say -1.
+    """
+    return 1 if image_data_format() == "channels_first" else last
+
+
+def channels(x: Tensor) -> int:
+    """Return the number of channels of a batch of images."""
+    return int(x.shape[channel_axis()])
+
+
+def divisible(number: float, divisor: int = 8, smallest: int | None = None) -> int:
+    """Round a number of channels to a multiple of `divisor`, by at most 10 % down.
+
+    Example:
+        >>> divisible(20), divisible(35 * 0.35)
+        (24, 16)
+    """
+    rounded = max(smallest or divisor, int(number + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < 0.9 * number else rounded
+
+
+def half_padding(x: Tensor, size: int) -> tuple[tuple[int, int], ...]:
+    """Return the padding before a convolution of stride 2 that pads as TensorFlow does.
+
+    Even sides get one row less at the start.
+    """
+    axis = channel_axis()
+    sides = x.shape[2:] if axis == 1 else x.shape[1:3]
+    half = size // 2
+    return tuple((half - (1 if side is None else 1 - side % 2), half) for side in sides)
+
+
+def norm(
+    x: Tensor, name: str | None = None, activation: str | None = None, **options: Any
+) -> Tensor:
+    """Return the batch-normalized `x`, after an activation if one is named.
+
+    Args:
+        x: Images.
+        name: Start of the names: `name + "_bn"` and `name + "_relu"`, or `name + "_activation"` for
+            another activation. Default: automatic names.
+        activation: Name of the activation. Default: `None`.
+        **options: Arguments of `BatchNormalization`.
+    """
+    options = {"axis": channel_axis(), "name": name and f"{name}_bn", **options}
+    x = BatchNormalization(**options)(x)
+    if activation is None:
+        return x
+    word = "relu" if activation == "relu" else "activation"
+    return Activation(activation, name=name and f"{name}_{word}")(x)
+
+
+def conv_norm(
+    x: Tensor,
+    filters: int,
+    size: Any,
+    name: str | None = None,
+    activation: str | None = "relu",
+    *,
+    normalization: dict[str, Any] | None = None,
+    **options: Any,
+) -> Tensor:
+    """Return a convolution without bias, batch-normalized and activated.
+
+    Args:
+        x: Images.
+        filters, size: Number of filters, and size of their window.
+        name: Start of the names: `name + "_conv"`, and as in `norm`. Default: automatic names.
+        activation: Name of the activation; `None` for none.
+        normalization: Arguments of `BatchNormalization`.
+        **options: Arguments of `Conv2D`.
+    """
+    options = {"use_bias": False, "name": name and f"{name}_conv", **options}
+    x = Conv2D(filters, size, **options)(x)
+    return norm(x, name, activation, **(normalization or {}))
+
+
+def squeeze_excite(
+    x: Tensor,
+    filters: int,
+    name: str,
+    initializer: Callable[[], Any],
+) -> Tensor:
+    """Return `x` with each channel weighed by what the whole image shows (Hu et al. 2018).
+
+    Args:
+        x: Images.
+        filters: Number of features from which the weights are computed.
+        name: Start of the layers' names.
+        initializer: Makes the initializer of a kernel.
+    """
+    count = channels(x)
+    shape = (count, 1, 1) if channel_axis() == 1 else (1, 1, count)
+    weights = GlobalAveragePooling2D(name=f"{name}_se_squeeze")(x)
+    weights = Reshape(shape, name=f"{name}_se_reshape")(weights)
+    for number, activation, step in ((filters, "swish", "reduce"), (count, "sigmoid", "expand")):
+        weights = Conv2D(
+            number,
+            1,
+            padding="same",
+            activation=activation,
+            kernel_initializer=initializer(),
+            name=f"{name}_se_{step}",
+        )(weights)
+    return multiply([x, weights], name=f"{name}_se_excite")
+
+
+def add_new(x: Tensor, new: Tensor, rate: float, name: str) -> Tensor:
+    """Return `x + new`, where training drops `new` of some images (Huang et al. 2016).
+
+    Args:
+        x: Images.
+        new: What a block computed from them.
+        rate: Fraction of the images whose `new` is dropped.
+        name: Start of the layers' names.
+    """
+    if rate:
+        new = Dropout(rate, noise_shape=(None, 1, 1, 1), name=f"{name}_drop")(new)
+    return add([new, x], name=f"{name}_add")
