@@ -213,7 +213,8 @@ def private_reaches(path):
         own = holder in ("self", "cls", "jax", "dis", "os", "sys") or holder.startswith(
             ("super(", "type(")
         )
-        if not own and node.attr not in defined:
+        named_tuple = node.attr in ("_asdict", "_fields", "_replace")  # public methods
+        if not own and not named_tuple and node.attr not in defined:
             yield f"{path.relative_to(ROOT)}:{node.lineno} {holder}.{node.attr}"
 
 
