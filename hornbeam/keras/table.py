@@ -3,11 +3,15 @@
 `KERAS_MODULES` maps the name of a module, without its root (`keras`, `tensorflow.keras`, ...), to
 the modules below `hornbeam` that are searched for its attributes, in order. The empty name is
 `hornbeam` itself. A Keras module whose Hornbeam modules do not exist cannot be imported.
+`TENSORFLOW_MODULES` does the same for the namespaces of TensorFlow.
 """
 
 from __future__ import annotations
 
-__all__ = ["ALIASES", "KERAS_MODULES", "KERAS_ROOTS", "KERAS_VERSION", "TENSORFLOW_VERSION"]
+__all__ = [
+    "ALIASES", "KERAS_MODULES", "KERAS_ROOTS", "KERAS_VERSION", "TENSORFLOW_MODULES",
+    "TENSORFLOW_VERSION",
+]  # fmt: skip
 
 # Scripts read `__version__` to find out which interface they use. The suffix shows that Hornbeam
 # provides it.
@@ -96,9 +100,17 @@ KERAS_MODULES |= {
     for name in ("adadelta", "adagrad", "adam", "adamax", "gradient_descent", "nadam", "rmsprop")
 }
 
+# Namespaces of TensorFlow, without `tensorflow.`. Only names in `__all__` of the modules are found.
+TENSORFLOW_MODULES: dict[str, tuple[str, ...]] = {
+    "": ("tensorflow.dtypes",),
+    "config": ("tensorflow.config",),
+    "dtypes": ("tensorflow.dtypes",),
+    "random": ("tensorflow.random",),
+}
+
 # Additional names of a module: module -> name -> path below `hornbeam`.
 ALIASES: dict[str, dict[str, str]] = {
-    **{root: {"version": "keras.tensorflow.version"} for root in KERAS_ROOTS},
+    **{root: {"version": "keras.ways.version"} for root in KERAS_ROOTS},
     "tensorflow": {
         "Variable": "Variable",
         "abs": "ops.abs",
@@ -180,11 +192,4 @@ ALIASES: dict[str, dict[str, str]] = {
     },
     "tensorflow.data": {"AUTOTUNE": "data.AUTOTUNE", "Dataset": "data.Dataset"},
     "tensorflow.data.experimental": {"AUTOTUNE": "data.AUTOTUNE"},
-    "tensorflow.random": {"set_seed": "keras.tensorflow.set_seed"},
-    "tensorflow.config": {"list_physical_devices": "keras.tensorflow.list_physical_devices"},
 }
-for _dtype in (
-    "bfloat16", "bool", "float16", "float32", "float64", "int8", "int16", "int32", "int64",
-    "uint8", "uint16", "uint32", "uint64",
-):  # fmt: skip
-    ALIASES["tensorflow"][_dtype] = f"keras.tensorflow.{_dtype}"

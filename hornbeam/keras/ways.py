@@ -1,10 +1,12 @@
-"""What to do instead of parts of Keras and TensorFlow that Hornbeam lacks."""
+"""What to do instead of parts of Keras and TensorFlow that Hornbeam lacks; `keras.version`."""
 
 from __future__ import annotations
 
 import re
 
-__all__ = ["way_round"]
+from hornbeam.keras.table import KERAS_VERSION
+
+__all__ = ["version", "way_round"]
 
 # Patterns of names without `keras.` or `tensorflow.`, and the way round; the first that matches.
 _WAYS = {
@@ -35,3 +37,13 @@ def way_round(name: str) -> str:
     """
     short = re.sub(r"^(tensorflow\.)?(python\.)?(keras\.)?", "", name)
     return next((way for form, way in _WAYS.items() if re.fullmatch(form, short)), "")
+
+
+def version() -> str:
+    """Return the version of Keras that the stand-in `keras` follows.
+
+    Example:
+        >>> version().startswith("3.")
+        True
+    """
+    return KERAS_VERSION
