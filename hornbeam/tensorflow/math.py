@@ -25,7 +25,7 @@ _ALL: dict[str, Any] = {}
 
 def _lifted(function: Any) -> Any:
     """Return a function of JAX's arrays as an op, whose tensors are its arguments by position."""
-    name = f"TensorFlow{function.__name__}"
+    name = f"TensorFlow{function.__name__.strip('_').capitalize()}"
 
     @op("tensorflow", name)
     def lifted(*xs: Tensor) -> Tensor:
@@ -34,8 +34,20 @@ def _lifted(function: Any) -> Any:
     return lifted
 
 
+@jax.custom_jvp
+def _abs(x: Any) -> Any:
+    return jnp.abs(x)
+
+
+@_abs.defjvp
+def _abs_tangent(primals: Any, tangents: Any) -> Any:
+    # 0 at 0, as in TensorFlow; JAX has 1.
+    (x,), (t,) = primals, tangents
+    return jnp.abs(x), jnp.real(jnp.conj(jnp.sign(x)) * t)
+
+
 _UNARY = {
-    "abs": ops.abs, "acos": ops.arccos, "acosh": ops.arccosh, "asin": ops.arcsin,
+    "abs": _lifted(_abs), "acos": ops.arccos, "acosh": ops.arccosh, "asin": ops.arcsin,
     "asinh": ops.arcsinh, "atan": ops.arctan, "atanh": ops.arctanh, "ceil": ops.ceil,
     "conj": ops.conj, "cos": ops.cos, "cosh": ops.cosh, "digamma": _lifted(special.digamma),
     "erf": ops.erf, "erfc": ops.erfc, "erfinv": ops.erfinv, "exp": ops.exp, "expm1": ops.expm1,
@@ -388,7 +400,7 @@ def igammac(a: Any, x: Any, name: Any = None) -> Any:
 
 def polygamma(a: Any, x: Any, name: Any = None) -> Any:
     """Return a derivative of the digamma function."""
-    return special.polygamma(tensor(a), tensor(x))
+    return special.polygamma(tensor(a, "int32"), tensor(x))
 
 
 def lbeta(x: Any, name: Any = None) -> Any:

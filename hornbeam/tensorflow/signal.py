@@ -91,7 +91,7 @@ def _cosine(length: Any, periodic: bool, dtype: Any, a: float) -> Any:
     n = int(static(length))
     if n == 1:
         return jnp.ones(1, device_dtype(dtype))
-    period = n if periodic else n - 1
+    period = n if periodic and n % 2 == 0 else n - 1  # an odd window is symmetric in any case
     place = np.arange(n)
     return jnp.asarray(a - (1 - a) * np.cos(2 * np.pi * place / period), device_dtype(dtype))
 
