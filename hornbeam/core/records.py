@@ -156,13 +156,11 @@ def _reached(jaxpr: Any, positions: Sequence[int]) -> tuple[int, ...]:
         ]  # fmt: skip
         if not inputs or equation.primitive.name in _CONSTANT:
             continue
-        outs = range(len(equation.outvars))
+        outs = tuple(range(len(equation.outvars)))
         if equation.primitive.name in ("jit", "pjit"):
             outs = _reached(equation.params["jaxpr"].jaxpr, inputs)
         reached.update(equation.outvars[i] for i in outs)
-    return tuple(
-        i for i, v in enumerate(jaxpr.outvars) if not hasattr(v, "val") and v in reached
-    )
+    return tuple(i for i, v in enumerate(jaxpr.outvars) if not hasattr(v, "val") and v in reached)
 
 
 class Plain:
@@ -217,7 +215,9 @@ def _pull(
         lambda *chosen: forward(positions, *_replaced(args, wanted, chosen)),
         *[args[i] for i in wanted],
     )
-    return list(vjp((_filled(cotangents, outs), _filled(inner or [None] * len(residuals), residuals))))
+    return list(
+        vjp((_filled(cotangents, outs), _filled(inner or [None] * len(residuals), residuals)))
+    )
 
 
 def _apply(chosen: tuple[int, ...], vjp: Any, cotangents: list[Any]) -> list[Any]:

@@ -105,8 +105,8 @@ TENSORFLOW_MODULES: dict[str, tuple[str, ...]] = {
     "": tuple(
         f"tensorflow.{name}"
         for name in (
-            "dtypes", "arrays", "toplevel", "tape", "function", "control", "variables", "methods",
-            "general", "host", "specs",
+            "dtypes", "arrays", "indexing", "toplevel", "tape", "function", "control",
+            "variables", "methods", "general", "specs",
         )
     ),
     "bitwise": ("tensorflow.bitwise",),
@@ -137,4 +137,3 @@ ALIASES: dict[str, dict[str, str]] = {
     "tensorflow.data": {"AUTOTUNE": "data.AUTOTUNE", "Dataset": "data.Dataset"},
     "tensorflow.data.experimental": {"AUTOTUNE": "data.AUTOTUNE"},
 }
-

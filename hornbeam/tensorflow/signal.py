@@ -187,7 +187,7 @@ def inverse_stft(
     stfts: Any, frame_length: Any, frame_step: Any, fft_length: Any = None,
     window_fn: Any = hann_window, name: Any = None,
 ) -> Any:  # fmt: skip
-    """Return the signal of spectra. `inverse_stft_window_fn` gives the window that undoes `stft`."""
+    """Return the signal of spectra; `inverse_stft_window_fn` gives the right window."""
     length = int(static(frame_length))
     frames = jnp.fft.irfft(tensor(stfts), _fft_length(length, fft_length))[..., :length]
     missing = length - frames.shape[-1]

@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Expressions of `tf`, evaluated by Hornbeam's stand-in and by TensorFlow.
 
 `record.py` writes what TensorFlow gives to `expected.json`.
@@ -10,7 +11,7 @@ import numpy as np
 A = np.array([[0.5, -1.25, 2.0], [1.5, 0.25, -0.75]], "float32")
 B = np.array([[1.0, 0.5, -2.0], [0.25, 3.0, 1.0]], "float32")
 P = np.array([[0.2, 0.7], [0.5, 0.9]], "float32")
-I = np.array([[3, -1, 2], [0, 5, -4]], "int32")  # noqa: E741
+I = np.array([[3, -1, 2], [0, 5, -4]], "int32")
 S = np.array([[4.0, 1.0, 0.5], [1.0, 3.0, 0.25], [0.5, 0.25, 2.0]], "float32")
 X = np.sin(np.arange(2 * 5 * 6 * 3)).reshape(2, 5, 6, 3).astype("float32")
 K = np.cos(np.arange(3 * 3 * 3 * 4)).reshape(3, 3, 3, 4).astype("float32")

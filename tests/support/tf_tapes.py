@@ -1,3 +1,4 @@
+# ruff: noqa: B905
 """Programs around `tf.GradientTape`, run by Hornbeam's stand-in and by TensorFlow.
 
 Each takes `tf` and returns numbers, tensors, or lists of them; `None` stays `None`.
@@ -439,7 +440,9 @@ def own_layer_with_loss(tf: Any) -> Any:
             return mean + tf.exp(0.5 * spread) * tf.ones(shape=(batch, size)) * 0.3
 
     layers = tf.keras.layers
-    model = tf.keras.Sequential([layers.Input((3,)), Code(), layers.Dense(3, kernel_regularizer="l2")])
+    model = tf.keras.Sequential(
+        [layers.Input((3,)), Code(), layers.Dense(3, kernel_regularizer="l2")]
+    )
     _fixed(model)
     x = tf.constant(_wave(4, 3))
     with tf.GradientTape() as tape:

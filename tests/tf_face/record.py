@@ -9,8 +9,8 @@ import tensorflow as tf
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "support"))
-import tf_rows
-import tf_tapes
+import tf_rows  # noqa: E402
+import tf_tapes  # noqa: E402
 
 
 def described(x):

@@ -31,7 +31,7 @@ def test_gradients_equal_tensorflows(name: str, tf: Any) -> None:
     assert len(parts) == len(EXPECTED[name])
     for i, (found, wanted) in enumerate(zip(parts, EXPECTED[name], strict=True)):
         if wanted is None or found is None:
-            assert found is None and wanted is None, i
+            assert found is wanted is None, i
             continue
         found = np.asarray(found)
         assert list(found.shape) == wanted[0], i

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from hornbeam.keras.modules import face_module
 from support import tf_rows as rows
 from support.compare import mostly_slow
+
+from hornbeam.keras.modules import face_module
 
 tf = face_module("tensorflow")
 EXPECTED = json.loads((Path(__file__).parent / "expected.json").read_text())
