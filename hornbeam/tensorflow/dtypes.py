@@ -80,12 +80,12 @@ class DType(str):
     @property
     def min(self) -> Any:
         """The smallest value."""
-        return _limits(self.name).min.item()
+        return np.asarray(_limits(self.name).min).item()
 
     @property
     def max(self) -> Any:
         """The largest value."""
-        return _limits(self.name).max.item()
+        return np.asarray(_limits(self.name).max).item()
 
     @property
     def limits(self) -> tuple[Any, Any]:

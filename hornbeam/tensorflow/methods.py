@@ -81,6 +81,11 @@ class _Reference:
         return id(self._tensor)
 
 
+def _ref(self: Any) -> _Reference:
+    """Return the tensor as the key of a dictionary."""
+    return _Reference(self)
+
+
 def _same(self: Any) -> Any:
     """Return the tensor itself; devices are chosen by JAX."""
     return self
@@ -92,10 +97,10 @@ def _read_value(self: Any) -> Any:
 
 
 _METHODS = {
-    "numpy": _numpy, "get_shape": _get_shape, "set_shape": _set_shape, "ref": _Reference,
-    "experimental_ref": _Reference, "gpu": _same, "cpu": _same,
+    "numpy": _numpy, "get_shape": _get_shape, "set_shape": _set_shape, "ref": _ref,
+    "experimental_ref": _ref, "gpu": _same, "cpu": _same,
 }  # fmt: skip
-_OF_VARIABLES = {"get_shape": _get_shape, "ref": _Reference, "read_value": _read_value}
+_OF_VARIABLES = {"get_shape": _get_shape, "ref": _ref, "read_value": _read_value}
 
 # Code of these packages gets shapes as plain tuples.
 _INNER = {"jax", "jaxlib", "numpy", "hornbeam", "hornbeam_cpu"}
