@@ -212,8 +212,8 @@ def function(
         >>> @function
         ... def double(x):
         ...     return 2 * x
-        >>> double(jnp.asarray(3.0))
-        Array(6., dtype=float32)
+        >>> float(double(jnp.asarray(3.0)))
+        6.0
     """
     if func is None:
         return lambda func: Function(func, input_signature)
