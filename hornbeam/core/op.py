@@ -6,6 +6,7 @@ import functools
 import inspect
 import threading
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any, TypeVar
 
 import jax
@@ -15,8 +16,10 @@ from hornbeam import errors, tree
 from hornbeam.core.forks import check_not_forked
 from hornbeam.core.graph import Operation, describe_inputs
 from hornbeam.core.op_table import OPS, OpInfo
+from hornbeam.core.tape_trace import tape_trace
 from hornbeam.core.tensor import KerasTensor, any_symbolic
 from hornbeam.core.tracebacks import shortened
+from hornbeam.core.units import Units
 from hornbeam.core.variable import Variable
 from hornbeam.typing import Structure
 
@@ -126,6 +129,8 @@ def op(module: str, class_name: str | None = None) -> Callable[[Function], Funct
             check_not_forked()
             if not any_symbolic(args, kwargs):
                 try:
+                    if (trace := tape_trace()) is not None and module != "random":
+                        return _run_recorded(trace, function, args, kwargs)
                     return info.run(*args, **kwargs)
                 except Exception as error:
                     raise shortened(error) from error.__cause__
@@ -144,6 +149,22 @@ def op(module: str, class_name: str | None = None) -> Callable[[Function], Funct
         return public  # type: ignore[return-value]
 
     return lift
+
+
+_units = Units()
+
+# Ops without a gradient. As single operations they leave their arguments unconnected.
+_CONSTANT = {"stop_gradient", "floor", "ceil", "round", "trunc", "floor_divide"}
+
+
+def _run_recorded(trace: Any, function: Callable[..., Any], args: tuple, kwargs: dict) -> Any:
+    """Run an op as one operation of the open tapes, if they follow one of its arguments."""
+    leaves = jax.tree.leaves((args, kwargs))
+    if function.__name__ in _CONSTANT or any(isinstance(x, FunctionType) for x in leaves):
+        return function(*args, **kwargs)  # a function of the user may close over followed values
+    if not trace.track([x.value if isinstance(x, Variable) else x for x in leaves]):
+        return function(*args, **kwargs)
+    return _units.run(function, args, kwargs)
 
 
 def _split(info: OpInfo, bound: inspect.BoundArguments) -> tuple[inspect.BoundArguments, dict]:

@@ -14,13 +14,14 @@ from hornbeam.keras.table import (
     KERAS_MODULES,
     KERAS_ROOTS,
     KERAS_VERSION,
+    TENSORFLOW_MODULES,
     TENSORFLOW_VERSION,
 )
 from hornbeam.keras.ways import way_round
 
 __all__ = ["FaceModule", "face_module", "is_face_name", "why_missing"]
 
-_PLAIN_PARENTS = ("tensorflow", "tensorflow.python")
+_PLAIN_PARENTS = ("tensorflow.python",)
 
 
 class FaceModule(ModuleType):
@@ -62,6 +63,8 @@ class FaceModule(ModuleType):
             found = getattr(module, name, None)
             if found is None and not hasattr(module, name):
                 continue
+            if module.__name__.startswith("hornbeam.tensorflow") and name not in module.__all__:
+                continue
             # A file of Hornbeam, such as `hornbeam.optimizers.adam`, is no attribute of Keras's.
             if not isinstance(found, ModuleType) or name in getattr(module, "__all__", ()):
                 return found
@@ -95,7 +98,8 @@ def _resolve(place: str) -> Any:
 
 def _children(name: str) -> set[str]:
     candidates = {f"{root}.{module}" for root in KERAS_ROOTS for module in KERAS_MODULES if module}
-    candidates |= {*KERAS_ROOTS, *_PLAIN_PARENTS, *ALIASES}
+    candidates |= {*KERAS_ROOTS, *_PLAIN_PARENTS, *ALIASES, "tensorflow"}
+    candidates |= {f"tensorflow.{inner}" for inner in TENSORFLOW_MODULES if inner}
     starts = [other for other in candidates if other.startswith(f"{name}.")]
     return {
         other[len(name) + 1 :]
@@ -107,6 +111,10 @@ def _children(name: str) -> set[str]:
 @functools.cache
 def _places(name: str) -> tuple[str, ...] | None:
     """Return the Hornbeam modules behind a stand-in, or `None` if there is no such stand-in."""
+    top, _, inner = name.partition(".")
+    if top == "tensorflow" and inner in TENSORFLOW_MODULES:
+        places = [f"hornbeam.{place}" for place in TENSORFLOW_MODULES[inner]]
+        return tuple(place for place in places if _exists(place))
     if name in _PLAIN_PARENTS or (name in ALIASES and name not in KERAS_ROOTS):
         return ()
     for root in KERAS_ROOTS:
@@ -161,8 +169,8 @@ def why_missing(name: str) -> str:
     parent, _, last = name.rpartition(".")
     if name.startswith("tensorflow.") and not name.startswith(KERAS_ROOTS):
         reason = (
-            "Hornbeam's stand-in for TensorFlow covers `tensorflow.keras` and a few aliases of"
-            " `hornbeam.ops` only."
+            "Hornbeam's stand-in for TensorFlow covers what scripts around Keras use, and has no"
+            f" {name!r}."
         )
     else:
         reason = f"Hornbeam stands in for Keras here and has no counterpart of {name!r}."

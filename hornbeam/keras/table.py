@@ -3,11 +3,15 @@
 `KERAS_MODULES` maps the name of a module, without its root (`keras`, `tensorflow.keras`, ...), to
 the modules below `hornbeam` that are searched for its attributes, in order. The empty name is
 `hornbeam` itself. A Keras module whose Hornbeam modules do not exist cannot be imported.
+`TENSORFLOW_MODULES` does the same for the namespaces of TensorFlow.
 """
 
 from __future__ import annotations
 
-__all__ = ["ALIASES", "KERAS_MODULES", "KERAS_ROOTS", "KERAS_VERSION", "TENSORFLOW_VERSION"]
+__all__ = [
+    "ALIASES", "KERAS_MODULES", "KERAS_ROOTS", "KERAS_VERSION", "TENSORFLOW_MODULES",
+    "TENSORFLOW_VERSION",
+]  # fmt: skip
 
 # Scripts read `__version__` to find out which interface they use. The suffix shows that Hornbeam
 # provides it.
@@ -98,95 +102,40 @@ KERAS_MODULES |= {
     for name in ("adadelta", "adagrad", "adam", "adamax", "gradient_descent", "nadam", "rmsprop")
 }
 
+# Namespaces of TensorFlow, without `tensorflow.`. Only names in `__all__` of the modules are found.
+TENSORFLOW_MODULES: dict[str, tuple[str, ...]] = {
+    "": tuple(
+        f"tensorflow.{name}"
+        for name in (
+            "dtypes", "arrays", "indexing", "toplevel", "tape", "function", "control",
+            "variables", "methods", "general", "specs",
+        )
+    ),
+    "bitwise": ("tensorflow.bitwise",),
+    "compat": ("tensorflow.compat",),
+    "compat.v1": ("tensorflow.compat",),
+    "config": ("tensorflow.config",),
+    "config.experimental": ("tensorflow.config",),
+    "debugging": ("tensorflow.debugging",),
+    "distribute": ("tensorflow.distribute",),
+    "distribute.experimental": ("tensorflow.distribute",),
+    "dtypes": ("tensorflow.dtypes",),
+    "errors": ("tensorflow.errors",),
+    "experimental": (),
+    "experimental.numpy": ("tensorflow.experimental_numpy",),
+    "linalg": ("tensorflow.linalg",),
+    "math": ("tensorflow.math",),
+    "nest": ("tensorflow.nest",),
+    "nn": ("tensorflow.nn",),
+    "random": ("tensorflow.random",),
+    "random.experimental": ("tensorflow.random",),
+    "signal": ("tensorflow.signal",),
+    "test": ("tensorflow.testing",),
+}  # fmt: skip
+
 # Additional names of a module: module -> name -> path below `hornbeam`.
 ALIASES: dict[str, dict[str, str]] = {
-    **{root: {"version": "keras.tensorflow.version"} for root in KERAS_ROOTS},
-    "tensorflow": {
-        "Variable": "Variable",
-        "abs": "ops.abs",
-        "add": "ops.add",
-        "argmax": "ops.argmax",
-        "argmin": "ops.argmin",
-        "cast": "ops.cast",
-        "clip_by_value": "ops.clip",
-        "concat": "ops.concatenate",
-        "convert_to_tensor": "ops.convert_to_tensor",
-        "constant": "ops.convert_to_tensor",
-        "exp": "ops.exp",
-        "expand_dims": "ops.expand_dims",
-        "matmul": "ops.matmul",
-        "maximum": "ops.maximum",
-        "minimum": "ops.minimum",
-        "multiply": "ops.multiply",
-        "ones": "ops.ones",
-        "ones_like": "ops.ones_like",
-        "pow": "ops.power",
-        "reduce_max": "ops.max",
-        "reduce_mean": "ops.mean",
-        "reduce_min": "ops.min",
-        "reduce_prod": "ops.prod",
-        "reduce_sum": "ops.sum",
-        "reshape": "ops.reshape",
-        "shape": "ops.shape",
-        "sigmoid": "ops.sigmoid",
-        "sqrt": "ops.sqrt",
-        "square": "ops.square",
-        "squeeze": "ops.squeeze",
-        "stack": "ops.stack",
-        "subtract": "ops.subtract",
-        "tanh": "ops.tanh",
-        "transpose": "ops.transpose",
-        "where": "ops.where",
-        "zeros": "ops.zeros",
-        "zeros_like": "ops.zeros_like",
-    },
-    "tensorflow.math": {
-        "abs": "ops.abs",
-        "add": "ops.add",
-        "argmax": "ops.argmax",
-        "cos": "ops.cos",
-        "exp": "ops.exp",
-        "log": "ops.log",
-        "maximum": "ops.maximum",
-        "minimum": "ops.minimum",
-        "multiply": "ops.multiply",
-        "pow": "ops.power",
-        "reduce_max": "ops.max",
-        "reduce_mean": "ops.mean",
-        "reduce_min": "ops.min",
-        "reduce_std": "ops.std",
-        "reduce_sum": "ops.sum",
-        "reduce_variance": "ops.var",
-        "rsqrt": "ops.rsqrt",
-        "sigmoid": "ops.sigmoid",
-        "sin": "ops.sin",
-        "sqrt": "ops.sqrt",
-        "square": "ops.square",
-        "subtract": "ops.subtract",
-        "tanh": "ops.tanh",
-    },
-    "tensorflow.nn": {
-        "elu": "ops.elu",
-        "gelu": "activations.gelu",
-        "leaky_relu": "ops.leaky_relu",
-        "log_softmax": "ops.log_softmax",
-        "relu": "ops.relu",
-        "relu6": "ops.relu6",
-        "selu": "ops.selu",
-        "sigmoid": "ops.sigmoid",
-        "silu": "ops.silu",
-        "softmax": "ops.softmax",
-        "softplus": "ops.softplus",
-        "swish": "ops.silu",
-        "tanh": "ops.tanh",
-    },
+    **{root: {"version": "keras.ways.version"} for root in KERAS_ROOTS},
     "tensorflow.data": {"AUTOTUNE": "data.AUTOTUNE", "Dataset": "data.Dataset"},
     "tensorflow.data.experimental": {"AUTOTUNE": "data.AUTOTUNE"},
-    "tensorflow.random": {"set_seed": "keras.tensorflow.set_seed"},
-    "tensorflow.config": {"list_physical_devices": "keras.tensorflow.list_physical_devices"},
 }
-for _dtype in (
-    "bfloat16", "bool", "float16", "float32", "float64", "int8", "int16", "int32", "int64",
-    "uint8", "uint16", "uint32", "uint64",
-):  # fmt: skip
-    ALIASES["tensorflow"][_dtype] = f"keras.tensorflow.{_dtype}"
