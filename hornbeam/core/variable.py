@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
@@ -321,8 +321,11 @@ class Variable:
             self._value = np.zeros(self._shape, jnp.dtype(self._dtype))  # type: ignore[assignment]
             self._lent, self._first_value = False, None
 
-    def assign(self, value: Tensor) -> None:
+    def assign(self, value: Tensor) -> Self:
         """Replace the value by another of the same shape, which is cast to the variable's dtype.
+
+        Returns:
+            The variable.
 
         Raises:
             ValueError: If `value` has another shape, or exists only while JAX traces a function.
@@ -354,6 +357,7 @@ class Variable:
             make = jnp.asarray if isinstance(value, jax.Array) else _copied
             self._value = make(value, self._dtype)
             self._lent, self._first_value = True, None
+        return self
 
     def _lasting(self, value: Any, outer: Any) -> Any:
         """Return `value` as it can be kept when the transformed function has returned."""
@@ -371,13 +375,13 @@ class Variable:
         with jax.core.eval_context():
             return jnp.asarray(lasting, self._dtype)
 
-    def assign_add(self, value: Tensor) -> None:
-        """Add `value`."""
-        self.assign(self._uncast() + jnp.asarray(value, self._dtype))
+    def assign_add(self, value: Tensor) -> Self:
+        """Add `value`, and return the variable."""
+        return self.assign(self._uncast() + jnp.asarray(value, self._dtype))
 
-    def assign_sub(self, value: Tensor) -> None:
-        """Subtract `value`."""
-        self.assign(self._uncast() - jnp.asarray(value, self._dtype))
+    def assign_sub(self, value: Tensor) -> Self:
+        """Subtract `value`, and return the variable."""
+        return self.assign(self._uncast() - jnp.asarray(value, self._dtype))
 
     def _uncast(self) -> Any:
         with autocast_scope(None):

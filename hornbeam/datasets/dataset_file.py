@@ -32,6 +32,12 @@ def cache_folder() -> Path:
     return Path(home).expanduser() / "datasets"
 
 
+def _folders(cache_dir: FilePath | None) -> list[Path]:
+    """Return the folders where a data set's file may be; a new one goes to the first."""
+    given = [] if cache_dir is None else [Path(cache_dir).expanduser() / "datasets"]
+    return [*given, cache_folder(), _keras_folder()]
+
+
 def _keras_folder() -> Path:
     """Return the folder in which Keras keeps data sets."""
     return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "datasets"
@@ -63,25 +69,25 @@ class DatasetFile(Generic[T]):
     file_hash: str | None = None
     keras_names: tuple[str, ...] = ()
 
-    def find(self, path: FilePath | None = None) -> Path | None:
+    def find(self, path: FilePath | None = None, cache_dir: FilePath | None = None) -> Path | None:
         """Return where the file is on this computer, or `None`.
 
         Args:
             path: Another name for the file in the caches, or an absolute path. Default: `name`.
+            cache_dir: A further cache; its folder `datasets` is searched first.
         """
         if self.address is None and path is None:
             return Path(str(resources.files("hornbeam.datasets"))) / self.name
         # An absolute path replaces the folder.
-        places = [folder / (path or self.name) for folder in (cache_folder(), _keras_folder())]
+        folders = _folders(cache_dir)
+        places = [folder / (path or self.name) for folder in folders]
         if path is None or not Path(path).is_absolute():
             # A script may give the file another name; it need not be downloaded for that.
             names = (self.name, *self.keras_names)
-            places += [
-                folder / name for folder in (cache_folder(), _keras_folder()) for name in names
-            ]
+            places += [folder / name for folder in folders for name in names]
         return next((place for place in places if place.exists()), None)
 
-    def read(self, path: FilePath | None = None) -> T:
+    def read(self, path: FilePath | None = None, cache_dir: FilePath | None = None) -> T:
         """Return the content of the file; download it if it is not on this computer yet.
 
         A bundled or downloaded file must have the checksum. A file that the user or Keras put into
@@ -89,14 +95,15 @@ class DatasetFile(Generic[T]):
 
         Args:
             path: As in `find`.
+            cache_dir: As in `find`. A download goes there.
 
         Raises:
             FileError: If the checksum of the file is wrong, or it cannot be read.
             OSError: If the file cannot be downloaded.
         """
-        place = self.find(path)
+        place = self.find(path, cache_dir)
         if place is None:
-            return self._download(cache_folder() / (path or self.name))
+            return self._download(_folders(cache_dir)[0] / (path or self.name))
         if self.address is None and path is None:
             if self.file_hash is not None and not has_hash(place, self.file_hash):
                 raise FileError(

@@ -47,6 +47,7 @@ from hornbeam.layers.quantization import Quantization
 from hornbeam.layers.shapes import pop_input_shape, shape_from_config, shape_of, tensors_of
 from hornbeam.objects.configuration import serialize
 from hornbeam.objects.constructor import constructor_config, from_constructor_config
+from hornbeam.older_words import older_words
 from hornbeam.typing import Identifier, Policy, Shapes, Structure
 
 __all__ = ["Layer"]
@@ -377,13 +378,14 @@ class Layer(Quantization):
         """
         return layer_call if self._remat is None else self._remat.wrap(self, layer_call)
 
-    def compute_mask(self, inputs: Structure, previous_mask: Structure) -> Structure:
+    @older_words(mask="previous_mask")
+    def compute_mask(self, inputs: Structure, previous_mask: Structure = None) -> Structure:
         """Return the mask of the outputs. The base class passes the input's mask on.
 
         Args:
             inputs: The input of the call.
             previous_mask: The input's mask, a boolean tensor (B, T) that is false at padding, or
-                `None`.
+                `None`. Its name in Keras 2 is `mask`.
         """
         return previous_mask
 

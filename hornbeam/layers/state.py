@@ -28,6 +28,7 @@ from hornbeam.layers.call_scope import late_maker
 from hornbeam.layers.explain import memory_for
 from hornbeam.metrics.metric import Metric
 from hornbeam.metrics.reduction import Mean
+from hornbeam.older_words import older_words
 from hornbeam.typing import ArrayLike, DType, Identifier, Shape, Structure, Tensor
 
 __all__ = [
@@ -368,6 +369,7 @@ class LayerState(Operation):
 
     # --- losses -------------------------------------------------------------------------
 
+    @older_words(losses="loss", inputs="")
     def add_loss(self, loss: Structure) -> None:
         """Add a scalar that `call` computes to the loss that training minimizes.
 

@@ -14,6 +14,7 @@ from hornbeam.dtype_policies import DTypePolicy
 from hornbeam.dtypes import standardize_dtype
 from hornbeam.losses.loss import policy_of
 from hornbeam.objects.constructor import constructor_config, from_constructor_config
+from hornbeam.older_words import older_words
 from hornbeam.typing import DType, Identifier, Policy, Structure, Tensor
 
 __all__ = ["Metric", "divide_no_nan"]
@@ -123,6 +124,7 @@ class Metric:
         self._own_variables.append(variable)
         return variable
 
+    @older_words(synchronization="")
     def add_weight(
         self,
         shape: Sequence[int] | str = (),

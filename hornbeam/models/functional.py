@@ -15,7 +15,7 @@ from jax.dtypes import canonicalize_dtype
 
 from hornbeam import errors, tree
 from hornbeam.core.convert import convert
-from hornbeam.core.graph import Operation
+from hornbeam.core.graph import Node, Operation
 from hornbeam.core.masks import set_mask
 from hornbeam.core.op import OpCall
 from hornbeam.core.registry import custom_object_scope
@@ -32,6 +32,7 @@ from hornbeam.models.functional_config import functional_config, functional_from
 from hornbeam.models.graph import Graph
 from hornbeam.models.graph_subclass import own_arguments, takes_graph
 from hornbeam.models.model import Model, graph_models
+from hornbeam.older_words import older_words
 from hornbeam.training.columns import column, is_frame, named_columns
 from hornbeam.typing import CustomObjects, Data, Shape, Shapes, Structure, Tensor
 
@@ -104,6 +105,11 @@ class Functional(Model):
         return list(self._graph.operations)
 
     @property
+    def graph_nodes(self) -> list[Node]:
+        """The calls of layers and ops in the graph, from the inputs to the outputs."""
+        return list(self._graph.nodes)
+
+    @property
     def _layers(self) -> list[Layer]:
         graph = self._graph_with_losses or self.__dict__.get("_graph")
         own = graph.operations if graph is not None else []
@@ -148,6 +154,7 @@ class Functional(Model):
         """Do nothing: the layers of a graph are already built."""
         self.built = True
 
+    @older_words(losses="loss", inputs="")
     def add_loss(self, loss: Structure) -> None:
         """Add a loss: a scalar for the current call, or a symbolic tensor for every call.
 
