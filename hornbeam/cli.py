@@ -47,7 +47,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"hornbeam {_version()}")
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser(
-        "run", help="run Keras code on Hornbeam", description=_RUN, usage=_USAGE, prefix_chars="\0"
+        "run",
+        help="run Keras code on Hornbeam",
+        description=_RUN,
+        usage=_USAGE,
+        prefix_chars="\0",
+        add_help=False,
     )
     run.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     rest = parser.parse_args(arguments).rest
@@ -161,22 +166,25 @@ def run_module(name: str, arguments: Sequence[str] = (), tensorflow: bool = True
 
 def _prepare(argv: list[str], folder: str, tensorflow: bool) -> None:
     install_as_keras(tensorflow=tensorflow)
-    _tell_children(tensorflow)
     sys.argv = argv
     if not sys.flags.safe_path:  # without -P, Python puts the script's folder first
         sys.path[0] = folder
+    _tell_children(tensorflow)
 
 
 def _tell_children(tensorflow: bool) -> None:
-    """Make `import keras` mean Hornbeam in Python processes that the code starts by any means."""
+    """Make `import keras` mean Hornbeam in Python processes that the code starts by any means.
+
+    They find packages that install the stand-ins: by `PYTHONPATH`, or by `sys.path`, which workers
+    of joblib copy.
+    """
     home = Path(hornbeam.keras.__file__).parent / "children"
     folders = [str(home / "keras_only"), *([str(home / "tensorflow_too")] if tensorflow else [])]
-    before = os.environ.get("PYTHONPATH", "")
-    known = [path for path in before.split(os.pathsep) if path and path not in folders]
+    sys.path[1:1] = [path for path in folders if path not in sys.path]
     package = str(Path(hornbeam.keras.__file__).parents[2])
-    if package not in known:
-        known.append(package)
-    os.environ["PYTHONPATH"] = os.pathsep.join([*folders, *known])
+    before = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    paths = dict.fromkeys([*folders, *before, package])
+    os.environ["PYTHONPATH"] = os.pathsep.join(paths)
 
 
 def _shown(run: Callable[[], Any]) -> int:

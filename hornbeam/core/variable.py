@@ -421,7 +421,8 @@ class Variable:
         return np.array(self.value)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.asarray(self.value, dtype=dtype)
+        array = np.asarray(self.value, dtype=dtype)
+        return array.copy() if copy else array  # `np.array(variable)` asks for a copy
 
     def __jax_array__(self) -> Any:
         return self.value

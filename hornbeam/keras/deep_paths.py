@@ -141,8 +141,11 @@ DEEP_MODULES: dict[str, tuple[str, ...]] = {
     "models.model": ("models",),
     "models.sequential": ("models",),
     "models.cloning": ("models",),
-    "ops.core": ("ops",),
-    "ops.math": ("ops",),
+    **_rows(("ops", "legacy.internals.operations"), "core math", "ops."),
+    **{
+        f"ops.{name}": (f"ops.{name}", "legacy.internals.operations")
+        for name in ("image", "linalg", "nn", "numpy")
+    },
     "ops.function": ("models",),
     "ops.node": ("legacy.internals.engine",),
     "ops.operation": ("",),

@@ -30,7 +30,7 @@ from hornbeam.legacy import (
     parts,
     saving,
 )
-from hornbeam.legacy.internals import engine
+from hornbeam.legacy.internals import attention, engine
 from hornbeam.metrics import Metric
 from hornbeam.models import Model
 from hornbeam.optimizers import Optimizer
@@ -53,4 +53,5 @@ for _name, _part in metrics.METRIC_METHODS.items():
     setattr(Metric, _name, _part)
 for _part in (backend_graphs.get_gradients, backend_graphs.get_updates):
     setattr(Optimizer, _part.__name__, _part)
+attention.announce()
 engine.announce()

@@ -6,6 +6,7 @@ symbolic tensors; nodes are numbered from 0.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -15,9 +16,9 @@ from hornbeam.core.masks import get_mask
 from hornbeam.core.tensor import KerasTensor
 from hornbeam.layers import Layer
 from hornbeam.layers.shapes import shape_of
-from hornbeam.layers.state import label_of, own_variables, sublayers
+from hornbeam.layers.state import given_input_shape, label_of, own_variables, sublayers
+from hornbeam.legacy.computed import Computed
 from hornbeam.models import Model
-from hornbeam.objects.older_form import older_form
 from hornbeam.optional import import_module
 from hornbeam.typing import Structure
 
@@ -136,14 +137,17 @@ def finalize_state(self: Layer) -> None:
     """Do nothing; layers that learn from data override it."""
 
 
-class _Computed:
-    """A property that a subclass may set: unlike `property`, it leaves the attribute free."""
+def _shape(side: str) -> Callable[[Layer], Any]:
+    def shape(self: Layer) -> Any:
+        if not nodes_of(self) and side == "input" and given_input_shape(self) is not None:
+            return given_input_shape(self)
+        try:
+            return (get_input_shape_at if side == "input" else get_output_shape_at)(self, 0)
+        except RuntimeError as error:
+            raise AttributeError(f"{error}") from None
 
-    def __init__(self, compute: Callable[[Any], Any]):
-        self.compute, self.__doc__ = compute, compute.__doc__
-
-    def __get__(self, layer: Any, cls: type) -> Any:
-        return self if layer is None else self.compute(layer)
+    shape.__doc__ = f"Shape of the {side} of the layer's first call."
+    return shape
 
 
 def _input_mask(self: Layer) -> Any:
@@ -228,8 +232,7 @@ def to_yaml(self: Model, **kwargs: Any) -> str:
         **kwargs: Arguments of `yaml.dump`.
     """
     yaml = import_module("yaml", extra="yaml", needed_for="Model.to_yaml")
-    cls = "Model" if type(self).__name__ == "Functional" else type(self).__name__
-    return yaml.dump({"class_name": cls, "config": older_form(self.get_config())}, **kwargs)
+    return yaml.dump(json.loads(self.to_json()), **kwargs)
 
 
 LAYER_METHODS: dict[str, Any] = {
@@ -240,12 +243,14 @@ LAYER_METHODS: dict[str, Any] = {
     )
 }  # fmt: skip
 LAYER_METHODS |= {
-    "input_mask": _Computed(_input_mask),
-    "output_mask": _Computed(_output_mask),
-    "inbound_nodes": _Computed(nodes_of),
-    "outbound_nodes": _Computed(_outbound),
-    "_outbound_nodes": _Computed(_outbound),
-    "updates": _Computed(_updates),
+    "input_shape": Computed(_shape("input")),
+    "output_shape": Computed(_shape("output")),
+    "input_mask": Computed(_input_mask),
+    "output_mask": Computed(_output_mask),
+    "inbound_nodes": Computed(nodes_of),
+    "outbound_nodes": Computed(_outbound),
+    "_outbound_nodes": Computed(_outbound),
+    "updates": Computed(_updates),
 }
 MODEL_METHODS: dict[str, Any] = {
     function.__name__: function for function in (get_weight_paths, save_spec, to_yaml)

@@ -269,7 +269,9 @@ def _with_argument(function: Callable[..., Any], old: str, new: str) -> Callable
 
     @functools.wraps(function)
     def renamed(*args: Any, **kwargs: Any) -> Any:
-        return function(*signature.bind(*args, **kwargs).arguments.values())
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        return function(*bound.args, **bound.kwargs)
 
     renamed.__signature__ = signature  # type: ignore[attr-defined]  # read by `inspect`
     return renamed

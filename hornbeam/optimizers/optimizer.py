@@ -19,9 +19,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from hornbeam import errors
-from hornbeam.checked import Fraction, NonNegative, Positive, Range, check, checked, unexpected
+from hornbeam.checked import (
+    Fraction,
+    NonNegative,
+    Positive,
+    Range,
+    check,
+    checked,
+    show_passed_on,
+    unexpected,
+)
 from hornbeam.core import naming
 from hornbeam.core.program import Program
+from hornbeam.core.provenance import is_library_code
 from hornbeam.core.variable import Overlay, Variable, outside_overlays
 from hornbeam.objects.configuration import deserialize, serialize
 from hornbeam.objects.constructor import constructor_config
@@ -92,6 +102,11 @@ class Optimizer(OptimizerState):
         >>> weight.numpy().tolist()
         [0.5]
     """
+
+    def __init_subclass__(cls, **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        if "__init__" in cls.__dict__ and is_library_code(cls):
+            show_passed_on(cls.__dict__["__init__"], Optimizer.__init__)
 
     @_name_first
     @checked
@@ -503,7 +518,7 @@ def _with_older_arguments(
         warnings.warn(
             f"{label}: `jit_compile` has no effect on an optimizer, whose update is part of the"
             " model's step. Pass `run_eagerly=True` to `compile` to run steps uncompiled.",
-            stacklevel=6,  # past both constructors and the checks around them
+            stacklevel=7,  # past both constructors and the checks around them
         )
     if kwargs:
         raise unexpected(cls, kwargs)

@@ -18,6 +18,7 @@ from hornbeam.core.tensor import KerasTensor
 from hornbeam.layers import InputSpec, Layer
 from hornbeam.layers.preprocessing.base import PreprocessingLayer
 from hornbeam.layers.shapes import shape_of
+from hornbeam.legacy.computed import Computed
 from hornbeam.models import Functional, Model
 from hornbeam.training.trainable import Trainable
 from hornbeam.utils.graphs import get_source_inputs
@@ -238,6 +239,14 @@ NODE_PROPERTIES: dict[str, Any] = {
 """Attributes of nodes in earlier graphs, and how they follow from today's."""
 
 GRAPH_PROPERTIES: dict[str, Any] = {
+    "_nodes": lambda model: model.graph_nodes,
+    "_operations": lambda model: model.operations,
+    "_operations_by_depth": lambda model: {
+        depth: list(dict.fromkeys(node.operation for node in nodes))
+        for depth, nodes in _nodes_by_depth(model).items()
+    },
+    "_inputs": lambda model: model.inputs,
+    "_outputs": lambda model: model.outputs,
     "_nodes_by_depth": _nodes_by_depth,
     "_layers_by_depth": _layers_by_depth,
     "_network_nodes": lambda model: {
@@ -254,4 +263,4 @@ def announce() -> None:
         setattr(Node, name, property(function))
     setattr(Node, "iterate_inbound", _iterate_inbound)  # noqa: B010  # not in the class
     for name, function in GRAPH_PROPERTIES.items():
-        setattr(Functional, name, property(function))
+        setattr(Functional, name, Computed(function))

@@ -43,7 +43,7 @@ class TestCase(unittest.TestCase):
         self, x1: Any, x2: Any, atol: float = 1e-6, rtol: float = 1e-6, msg: Any = None
     ) -> None:
         """Check that two structures of arrays are close."""
-        for a, b in zip(tree.flatten(x1), tree.flatten(x2), strict=True):
+        for a, b in _pairs(x1, x2):
             np.testing.assert_allclose(
                 np.asarray(a, "float64"), np.asarray(b, "float64"), rtol, atol, err_msg=msg or ""
             )
@@ -60,7 +60,7 @@ class TestCase(unittest.TestCase):
 
     def assertAllEqual(self, x1: Any, x2: Any, msg: Any = None) -> None:
         """Check that two structures are equal."""
-        for a, b in zip(tree.flatten(x1), tree.flatten(x2), strict=True):
+        for a, b in _pairs(x1, x2):
             np.testing.assert_array_equal(np.asarray(a), np.asarray(b), err_msg=msg or "")
 
     def assertAlmostEqual(  # type: ignore[override]  # of arrays too
@@ -134,6 +134,15 @@ class TestCase(unittest.TestCase):
         ):
             if expected is not None:
                 assert found == expected, f"{found}, not {expected}"
+
+
+def _pairs(x1: Any, x2: Any) -> list[tuple[Any, Any]]:
+    """Return the arrays to compare: a list of numbers is an array, lists of arrays are many."""
+    if isinstance(x1, dict) or any(np.ndim(x) for x in tree.flatten([x1, x2])):
+        flat = tree.flatten(x1), tree.flatten(x2)
+        if len(flat[0]) == len(flat[1]):
+            return list(zip(*flat, strict=True))
+    return [(x1, x2)]
 
 
 def jax_uses_gpu() -> bool:
