@@ -130,6 +130,24 @@ def version() -> str:
     return __version__
 
 
+def load_ipython_extension(ipython: object) -> None:
+    """Make `import keras` mean Hornbeam in a notebook: `%load_ext hornbeam`.
+
+    Args:
+        ipython: The shell, which IPython passes.
+    """
+    _importlib.import_module("hornbeam.keras").install_as_keras()
+
+
+def unload_ipython_extension(ipython: object) -> None:
+    """Undo `%load_ext hornbeam`: `%unload_ext hornbeam`.
+
+    Args:
+        ipython: The shell, which IPython passes.
+    """
+    _importlib.import_module("hornbeam.keras").uninstall_as_keras()
+
+
 def __getattr__(name: str) -> object:
     # `hornbeam.keras` is imported only if it is used.
     if name in ("install_as_keras", "uninstall_as_keras", "keras"):

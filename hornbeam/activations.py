@@ -12,6 +12,7 @@ from hornbeam.core.convert import convert
 from hornbeam.core.op import op
 from hornbeam.core.op_table import OPS
 from hornbeam.objects.family import Family
+from hornbeam.older_words import older_words
 from hornbeam.ops import elementwise, nn
 from hornbeam.ops.neural import (
     celu,
@@ -105,6 +106,7 @@ def mish(x: Tensor) -> Tensor:
 
 
 # In Keras's files, the module of this op is the activations module.
+@older_words(alpha="negative_slope")
 @op("keras.src.activations.activations", "ReLU")
 def relu(
     x: Tensor, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0

@@ -32,6 +32,7 @@ __all__ = [
     "check",
     "checked",
     "named",
+    "show_passed_on",
     "unexpected",
 ]
 
@@ -200,6 +201,31 @@ def argument_names(cls: type) -> list[str]:
             if not any(p.kind is p.VAR_KEYWORD for p in parameters):
                 break
     return list(dict.fromkeys(names))
+
+
+def show_passed_on(init: Callable[..., None], base: Callable[..., None]) -> None:
+    """Put the arguments that `init` passes on to `base` by `**kwargs` into its signature.
+
+    Wrappers of constructors read the signature.
+
+    Example:
+        >>> def base(self, name=None): ...
+        >>> def init(self, rate, **kwargs): ...
+        >>> show_passed_on(init, base); str(inspect.signature(init))
+        '(self, rate, *, name=None, **kwargs)'
+    """
+    signature = inspect.signature(init)
+    others = [p for p in signature.parameters.values() if p.kind is p.VAR_KEYWORD]
+    own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    if others:
+        passed = [
+            p.replace(kind=p.KEYWORD_ONLY)
+            for p in list(inspect.signature(base).parameters.values())[1:]
+            if p.name not in signature.parameters and p.kind is not p.VAR_KEYWORD
+        ]
+        init.__signature__ = signature.replace(  # type: ignore[attr-defined]
+            parameters=[*own, *passed, *others]
+        )
 
 
 def _fits(value: Any, hint: Any) -> bool:

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import argparse
 import builtins
+import contextlib
 import os
+import runpy
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import metadata
-from types import ModuleType
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any
 
+import hornbeam.keras
 from hornbeam.keras import install_as_keras
 
-__all__ = ["main", "run_script"]
+__all__ = ["main", "run_code", "run_module", "run_script"]
 
 _DESCRIPTION = "Hornbeam, a deep-learning framework with the Keras interface."
-_RUN = """Run a Python script that imports keras or tensorflow.keras, unchanged, on Hornbeam.
-Arguments after the script's name are passed to it."""
+_USAGE = "hornbeam run [-h] [--no-tensorflow] (SCRIPT | -m MODULE | -c CODE | -) [ARGUMENT ...]"
+_RUN = """Run Python code that imports keras or tensorflow.keras, unchanged, on Hornbeam. The forms
+are those of Python: a script, a module (-m), code (-c), or code from the standard input (-).
+Arguments after it are passed on."""
+_NO_TENSORFLOW = "--no-tensorflow"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,10 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Arguments after `hornbeam`. Default: the arguments of this process.
 
     Returns:
-        0 if the script ran to its end, 1 if it raised, 2 if it cannot be read.
+        0 if the code ran to its end, 1 if it raised, 2 if it cannot be read.
 
     Raises:
-        SystemExit: If the script raises it, or with code 2 if the command line is wrong.
+        SystemExit: If the code raises it, or with code 2 if the command line is wrong.
 
     Example:
         >>> main(["run", "no-such-script.py"])
@@ -38,11 +46,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="hornbeam", description=_DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"hornbeam {_version()}")
     commands = parser.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("run", help="run a Keras script on Hornbeam", description=_RUN)
-    run.add_argument("script", help="path of the script")
-    run.add_argument("arguments", nargs=argparse.REMAINDER, help="arguments of the script")
-    options = parser.parse_args(arguments)
-    return run_script(options.script, options.arguments)
+    run = commands.add_parser(
+        "run",
+        help="run Keras code on Hornbeam",
+        description=_RUN,
+        usage=_USAGE,
+        prefix_chars="\0",
+        add_help=False,
+    )
+    run.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    rest = parser.parse_args(arguments).rest
+    tensorflow = True
+    while rest and rest[0] in (_NO_TENSORFLOW, "-h", "--help"):
+        if rest.pop(0) != _NO_TENSORFLOW:
+            run.print_help()
+            return 0
+        tensorflow = False
+    if not rest:
+        run.error("expected a script, `-m MODULE`, `-c CODE` or `-`")
+    first, *others = rest
+    if first in ("-m", "-c"):
+        if not others:
+            run.error(f"expected {'a module' if first == '-m' else 'code'} after `{first}`")
+        function = run_module if first == "-m" else run_code
+        return function(others[0], others[1:], tensorflow)
+    if first == "-":
+        return run_code(sys.stdin.read(), others, tensorflow, name="<stdin>", shown="-")
+    if first.startswith("-"):
+        run.error(f"unknown option {first!r}")
+    return run_script(first, others, tensorflow)
 
 
 def _version() -> str:
@@ -52,7 +84,7 @@ def _version() -> str:
         return "(not installed)"
 
 
-def run_script(path: str, arguments: Sequence[str] = ()) -> int:
+def run_script(path: str, arguments: Sequence[str] = (), tensorflow: bool = True) -> int:
     """Run a script like `python path arguments...`, with Hornbeam instead of Keras.
 
     Changes `sys.argv`, `sys.path[0]` and the module `__main__` of this process.
@@ -60,6 +92,7 @@ def run_script(path: str, arguments: Sequence[str] = ()) -> int:
     Args:
         path: Path of the script.
         arguments: The script's arguments, `sys.argv[1:]`.
+        tensorflow: Whether `tensorflow` is Hornbeam too.
 
     Returns:
         0 if the script ran to its end, 1 if it raised (the traceback is printed), 130 after Ctrl-C,
@@ -82,22 +115,95 @@ def run_script(path: str, arguments: Sequence[str] = ()) -> int:
             file=sys.stderr,
         )
         return 2
-
-    install_as_keras()
-    module = ModuleType("__main__")
-    module.__dict__.update(__file__=path, __builtins__=builtins)
-    sys.modules["__main__"] = module
-    sys.argv = [path, *arguments]
     folder = os.path.dirname(os.path.realpath(path))
+    return _run_source(source, path, [path, *arguments], folder, tensorflow, {"__file__": path})
+
+
+def run_code(
+    source: str, arguments: Sequence[str] = (), tensorflow: bool = True, name: str = "<string>",
+    shown: str = "-c",
+) -> int:  # fmt: skip
+    """Run code like `python -c source arguments...`; otherwise as `run_script`.
+
+    Args:
+        source: The code.
+        arguments, tensorflow: As for `run_script`.
+        name: File name in tracebacks.
+        shown: `sys.argv[0]` of the code.
+
+    Example:
+        >>> run_code("1 / 0")
+        1
+    """
+    return _run_source(source, name, [shown, *arguments], "", tensorflow, {})
+
+
+def _run_source(
+    source: bytes | str, name: str, argv: list[str], folder: str, tensorflow: bool,
+    values: dict[str, Any],
+) -> int:  # fmt: skip
+    _prepare(argv, folder, tensorflow)
+    module = ModuleType("__main__")
+    module.__dict__.update(__builtins__=builtins, **values)
+    sys.modules["__main__"] = module
+
+    def run() -> None:
+        exec(compile(source, name, "exec", dont_inherit=True), module.__dict__)
+
+    return _shown(run)
+
+
+def run_module(name: str, arguments: Sequence[str] = (), tensorflow: bool = True) -> int:
+    """Run a module like `python -m name arguments...`; otherwise as `run_script`.
+
+    Args:
+        name: Name of the module, or of a package with `__main__`, such as `"pytest"`.
+        arguments, tensorflow: As for `run_script`.
+    """
+    _prepare([name, *arguments], os.getcwd(), tensorflow)
+    return _shown(lambda: runpy.run_module(name, run_name="__main__", alter_sys=True))
+
+
+def _prepare(argv: list[str], folder: str, tensorflow: bool) -> None:
+    install_as_keras(tensorflow=tensorflow)
+    sys.argv = argv
     if not sys.flags.safe_path:  # without -P, Python puts the script's folder first
         sys.path[0] = folder
+    _tell_children(tensorflow)
+
+
+def _tell_children(tensorflow: bool) -> None:
+    """Make `import keras` mean Hornbeam in Python processes that the code starts by any means.
+
+    They find packages that install the stand-ins: by `PYTHONPATH`, or by `sys.path`, which workers
+    of joblib copy.
+    """
+    home = Path(hornbeam.keras.__file__).parent / "children"
+    folders = [str(home / "keras_only"), *([str(home / "tensorflow_too")] if tensorflow else [])]
+    sys.path[1:1] = [path for path in folders if path not in sys.path]
+    package = str(Path(hornbeam.keras.__file__).parents[2])
+    before = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    paths = dict.fromkeys([*folders, *before, package])
+    os.environ["PYTHONPATH"] = os.pathsep.join(paths)
+
+
+def _shown(run: Callable[[], Any]) -> int:
+    """Run, print the traceback of an error as Python does, and return the exit code."""
     try:
-        exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)
+        run()
     except SystemExit:
         raise
     except BaseException as error:
-        # Skips this function's frame, to print the same traceback as Python.
-        trace = error.__traceback__.tb_next if error.__traceback__ else None
-        sys.excepthook(type(error), error.with_traceback(trace), trace)
+        trace = _of_user(error.__traceback__)
+        with contextlib.suppress(BrokenPipeError):
+            sys.excepthook(type(error), error.with_traceback(trace), trace)
         return 130 if isinstance(error, KeyboardInterrupt) else 1
     return 0
+
+
+def _of_user(trace: TracebackType | None) -> TracebackType | None:
+    """Return a traceback without the frames of this file and of `runpy` at its start."""
+    ours = (__file__, runpy.__file__, "<frozen runpy>")
+    while trace is not None and trace.tb_frame.f_code.co_filename in ours:
+        trace = trace.tb_next
+    return trace

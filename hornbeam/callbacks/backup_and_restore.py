@@ -34,6 +34,8 @@ class BackupAndRestore(Callback):
         double_checkpoint: Whether the last two backups are kept, in case the disk damages one.
         delete_checkpoint: Whether the backups are deleted when the training ends.
         keep: Number of backups to keep. Default: 1, or 2 with `double_checkpoint`.
+        save_before_preemption: Without effect, an argument of Keras 2: SIGTERM always leaves a
+            backup.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -52,6 +54,7 @@ class BackupAndRestore(Callback):
         double_checkpoint: bool = False,
         delete_checkpoint: bool = True,
         keep: int | None = None,
+        save_before_preemption: bool = False,
     ):
         super().__init__()
         if not backup_dir:

@@ -9,6 +9,7 @@ from hornbeam.callbacks.callback import Callback
 from hornbeam.callbacks.history import History
 from hornbeam.callbacks.progbar_logger import ProgbarLogger
 from hornbeam.core import registry
+from hornbeam.older_words import older_words
 
 if TYPE_CHECKING:
     from hornbeam.models.model import Model
@@ -88,11 +89,18 @@ class CallbackList(Callback):
 def _forward(name: str) -> Callable[..., None]:
     counted = "epoch" in name or "batch" in name
 
-    def call(self: CallbackList, *args: Any) -> None:
-        if len(args) == counted:  # callbacks always get logs, as in Keras
-            args = (*args, {})
-        for c in self.callbacks:
-            getattr(c, name)(*args)
+    if counted:
+
+        def call(self: CallbackList, index: int, logs: Any = None) -> None:
+            for c in self.callbacks:  # callbacks always get logs, as in Keras
+                getattr(c, name)(index, {} if logs is None else logs)
+
+        call = older_words(epoch="index", batch="index")(call)
+    else:
+
+        def call(self: CallbackList, logs: Any = None) -> None:  # type: ignore[misc]
+            for c in self.callbacks:
+                getattr(c, name)({} if logs is None else logs)
 
     call.__name__ = name
     call.__doc__ = getattr(Callback, name).__doc__

@@ -97,47 +97,28 @@ class ModelCheckpoint(MonitorCallback):
         self._epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
-        if self.save_freq != "epoch":
-            self._batches += 1
-            if self._batches % self.save_freq == 0:
-                self._save(self._epoch, batch, logs)
+        if self._should_save_on_batch(batch):
+            self._save_model(self._epoch, batch, logs)
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         if self.save_freq == "epoch" and (epoch + 1) % self.period == 0:
-            self._save(epoch, None, logs)
+            self._save_model(epoch, None, logs)
 
-    def _save(self, epoch: int, batch: int | None, logs: Any) -> None:
+    # The names of the steps of a save are Keras's, because subclasses override them.
+
+    def _should_save_on_batch(self, batch: int) -> bool:
+        """Count a batch, and return whether a save follows it."""
+        if self.save_freq == "epoch":
+            return False
+        self._batches += 1
+        return self._batches % self.save_freq == 0
+
+    def _save_model(self, epoch: int, batch: int | None, logs: Any) -> None:
+        """Save the model, if it is to be saved."""
         logs = Results(logs or {})
-        fields = Results(
-            {**logs, "epoch": epoch + 1, **({} if batch is None else {"batch": batch + 1})}
-        )
-        try:
-            path = self.filepath.format_map(fields)
-        except KeyError as error:
-            raise KeyError(
-                f"ModelCheckpoint: `filepath` {self.filepath!r} has the unknown field {error};"
-                f" available are {sorted(fields)}."
-            ) from None
-        if self.save_best_only:
-            value = self.value(logs)
-            if value is None:
-                if self._expected and batch is None:  # this epoch is not validated
-                    return
-                self._tell(f"Epoch {epoch + 1}: saving to {path}")
-            elif self.is_better(value, self.best):
-                before = "inf" if self.best is None else f"{self.best:.5f}"
-                self._tell(
-                    f"Epoch {epoch + 1}: {self.monitor} improved from {before} to {value:.5f},"
-                    f" saving to {path}"
-                )
-                self.best = value
-            else:
-                self._tell(
-                    f"Epoch {epoch + 1}: {self.monitor} did not improve from {self.best:.5f}"
-                )
-                return
-        else:
-            self._tell(f"Epoch {epoch + 1}: saving to {path}")
+        path = self._get_file_path(epoch, batch, logs)
+        if not self._should_save_model(epoch, batch, logs, path):
+            return
         folder = os.path.dirname(path)
         if folder:
             os.makedirs(folder, exist_ok=True)
@@ -145,6 +126,46 @@ class ModelCheckpoint(MonitorCallback):
             self.model.save_weights(path, overwrite=True)
         else:
             self.model.save(path, overwrite=True)
+
+    def _get_file_path(self, epoch: int, batch: int | None, logs: Any) -> str:
+        """Return the path with its fields filled in."""
+        fields = Results(
+            {**logs, "epoch": epoch + 1, **({} if batch is None else {"batch": batch + 1})}
+        )
+        try:
+            return self.filepath.format_map(fields)
+        except KeyError as error:
+            raise KeyError(
+                f"ModelCheckpoint: `filepath` {self.filepath!r} has the unknown field {error};"
+                f" available are {sorted(fields)}."
+            ) from None
+
+    def _should_save_model(self, epoch: int, batch: int | None, logs: Any, filepath: str) -> bool:
+        """Return whether the model is to be saved; a new best value is kept."""
+        if not self.save_best_only:
+            self._tell(f"Epoch {epoch + 1}: saving to {filepath}")
+            return True
+        value = self.value(logs)
+        if value is None:
+            if self._expected and batch is None:  # this epoch is not validated
+                return False
+            self._tell(f"Epoch {epoch + 1}: saving to {filepath}")
+            return True
+        if not self.is_better(value, self.best):
+            self._tell(f"Epoch {epoch + 1}: {self.monitor} did not improve from {self.best:.5f}")
+            return False
+        before = "inf" if self.best is None else f"{self.best:.5f}"
+        self._tell(
+            f"Epoch {epoch + 1}: {self.monitor} improved from {before} to {value:.5f},"
+            f" saving to {filepath}"
+        )
+        self.best = value
+        return True
+
+    @property
+    def _current_epoch(self) -> int:
+        """Number of the epoch, from 0."""
+        return self._epoch
 
     def _tell(self, text: str) -> None:
         if self.verbose > 0:

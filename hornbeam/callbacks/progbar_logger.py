@@ -14,6 +14,13 @@ __all__ = ["ProgbarLogger"]
 class ProgbarLogger(Callback):
     """Shows progress: a bar in a terminal (`verbose=1`), a line an epoch (`verbose=2`).
 
+    Args:
+        count_mode: `"steps"`; `"samples"` of Keras 2 counts steps too.
+        stateful_metrics: Without effect: all results are means over the epoch so far.
+
+    Raises:
+        ValueError: If `count_mode` is another word.
+
     Example:
         >>> ProgbarLogger().samples_only
         True
@@ -21,8 +28,13 @@ class ProgbarLogger(Callback):
 
     samples_only = True
 
-    def __init__(self) -> None:
+    def __init__(self, count_mode: str = "steps", stateful_metrics: Any = None) -> None:
         super().__init__()
+        if count_mode not in ("steps", "samples"):
+            raise ValueError(
+                "ProgbarLogger: `count_mode` must be 'steps' or 'samples', received"
+                f" {count_mode!r}."
+            )
         self._bar: Progbar | None = None
         self._in_training = False
         self._done = 0

@@ -81,7 +81,7 @@ class Effects:
         def losses_of(*args: Any) -> list[Any]:
             nonlocal overlay
             with Overlay() as overlay:
-                result = function(*args)
+                result = _values(function(*args))
             self.results.append(jax.tree.map(_described, result))
             return [jnp.asarray(loss) for _, loss in overlay.losses]
 
@@ -96,7 +96,7 @@ class Effects:
         def tracked(state: State, *args: Any) -> tuple[Any, State]:
             values, sums = state
             with Overlay(self._assigned, values) as overlay:
-                result = function(*args)
+                result = _values(function(*args))
                 values = [overlay.value_of(v) for v in self._assigned]
             sums = list(sums)
             for i, (_, loss) in enumerate(overlay.losses, first):
@@ -118,6 +118,11 @@ class Effects:
             variable.assign(value)
         for owner, loss in zip(self._owners, sums, strict=True):
             owner.add_loss(loss)
+
+
+def _values(result: Any) -> Any:
+    """Return a result with the values of variables, such as `variable.assign` returns."""
+    return jax.tree.map(lambda x: x.value if isinstance(x, Variable) else x, result)
 
 
 def _described(x: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import weakref
 from typing import Any, Self
 
 from hornbeam import errors, tree
@@ -44,6 +45,19 @@ class Node:
                 x.history = (self, index)
         if listed:
             operation._inbound_nodes.append(self)
+        # Weak, so that a model that is gone does not stay in the memory of a shared layer.
+        self._consumers: list[weakref.ref[Node]] = []
+        for parent in dict.fromkeys(self.parents):
+            parent._consumers.append(weakref.ref(self))
+
+    @property
+    def children(self) -> list[Node]:
+        """The nodes that take an output of this one, in the order of the calls."""
+        found = [reference() for reference in self._consumers]
+        return [node for node in found if node is not None]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_consumers": []}
 
     def run(self, values: dict[int, Any], **extra: Any) -> Structure:
         """Call the operation on arrays.

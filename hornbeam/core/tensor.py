@@ -99,9 +99,6 @@ class KerasTensor:
     def __repr__(self) -> str:
         return f"<KerasTensor shape={self.shape}, dtype={self.dtype}, name={self.name}>"
 
-    def __len__(self) -> int:
-        self._refuse("len()")
-
     def __bool__(self) -> bool:
         self._refuse("a Python condition")
 

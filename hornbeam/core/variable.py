@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
@@ -368,8 +368,11 @@ class Variable:
             self._value = np.zeros(self._shape, jnp.dtype(self._dtype))  # type: ignore[assignment]
             self._lent, self._first_value = False, None
 
-    def assign(self, value: Tensor) -> None:
+    def assign(self, value: Tensor) -> Self:
         """Replace the value by another of the same shape, which is cast to the variable's dtype.
+
+        Returns:
+            The variable.
 
         Raises:
             ValueError: If `value` has another shape, or exists only while JAX traces a function.
@@ -408,6 +411,7 @@ class Variable:
                 value = value.astype(self._dtype)
                 self._value = jax.device_put(value, sharding, may_alias=False)
             self._lent, self._first_value = True, None
+        return self
 
     def _lasting(self, value: Any, outer: Any) -> Any:
         """Return `value` as it can be kept when the transformed function has returned."""
@@ -425,13 +429,13 @@ class Variable:
         with jax.core.eval_context():
             return jnp.asarray(lasting, self._dtype)
 
-    def assign_add(self, value: Tensor) -> None:
-        """Add `value`."""
-        self.assign(self._uncast() + jnp.asarray(value, self._dtype))
+    def assign_add(self, value: Tensor) -> Self:
+        """Add `value`, and return the variable."""
+        return self.assign(self._uncast() + jnp.asarray(value, self._dtype))
 
-    def assign_sub(self, value: Tensor) -> None:
-        """Subtract `value`."""
-        self.assign(self._uncast() - jnp.asarray(value, self._dtype))
+    def assign_sub(self, value: Tensor) -> Self:
+        """Subtract `value`, and return the variable."""
+        return self.assign(self._uncast() - jnp.asarray(value, self._dtype))
 
     def _uncast(self) -> Any:
         with autocast_scope(None):
@@ -473,7 +477,8 @@ class Variable:
         return np.array(self.value)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.asarray(self.value, dtype=dtype)
+        array = np.asarray(self.value, dtype=dtype)
+        return array.copy() if copy else array  # `np.array(variable)` asks for a copy
 
     def __jax_array__(self) -> Any:
         return self.value

@@ -20,8 +20,9 @@ FILE = DatasetFile(
 
 
 def load_data(
-    path: FilePath = "boston_housing.npz", test_split: float = 0.2, seed: int = 113
-) -> Arrays:
+    path: FilePath = "boston_housing.npz", test_split: float = 0.2, seed: int = 113,
+    cache_dir: FilePath | None = None,
+) -> Arrays:  # fmt: skip
     """Load Boston housing as `(x_train, y_train), (x_test, y_test)`.
 
     One of its features is based on the assumption that the share of Black residents affects prices.
@@ -31,6 +32,8 @@ def load_data(
         path: Name of the file in the cache, or an absolute path.
         test_split: Fraction of the rows in the test set.
         seed: Seed of the shuffle before the split.
+        cache_dir: Folder of a further cache; files are looked for, and downloaded to, its folder
+            `datasets`. Default: `HORNBEAM_HOME` and `KERAS_HOME`.
 
     Returns:
         Features of shape `(n, 13)`, and prices in thousands of dollars of shape `(n,)`, float64.
@@ -43,7 +46,7 @@ def load_data(
     Example:
         >>> (x_train, y_train), (x_test, y_test) = load_data()  # doctest: +SKIP
     """
-    arrays = FILE.read(path)
+    arrays = FILE.read(path, cache_dir)
     order = np.arange(len(arrays["x"]))
     np.random.RandomState(seed).shuffle(order)
     return split("boston_housing", arrays["x"], arrays["y"], test_split, order)

@@ -8,6 +8,7 @@ import numpy as np
 
 from hornbeam.datasets.cifar import images, labels, read_batches
 from hornbeam.datasets.dataset_file import DatasetFile
+from hornbeam.typing import FilePath
 
 __all__ = ["load_data"]
 
@@ -28,11 +29,15 @@ FILE = DatasetFile(
 )  # fmt: skip
 
 
-def load_data() -> Arrays:
+def load_data(cache_dir: FilePath | None = None) -> Arrays:
     """Load CIFAR-10 as `(x_train, y_train), (x_test, y_test)`.
 
     The classes are airplane, automobile, bird, cat, deer, dog, frog, horse, ship and truck. The
     data set is by Alex Krizhevsky, Vinod Nair and Geoffrey Hinton.
+
+    Args:
+        cache_dir: Folder of a further cache; files are looked for, and downloaded to, its folder
+            `datasets`. Default: `HORNBEAM_HOME` and `KERAS_HOME`.
 
     Returns:
         50,000 training and 10,000 test images, uint8 from 0 to 255, of shape `(32, 32, 3)`, or
@@ -46,7 +51,7 @@ def load_data() -> Arrays:
     Example:
         >>> (x_train, y_train), (x_test, y_test) = load_data()  # doctest: +SKIP
     """
-    batches = dict(zip(_NAMES, FILE.read(), strict=True))
+    batches = dict(zip(_NAMES, FILE.read(cache_dir=cache_dir), strict=True))
     x = [images(batch, _COUNT, name) for name, batch in batches.items()]
     y = [
         labels(batch, "labels", _COUNT, 10, name).astype("uint8") for name, batch in batches.items()

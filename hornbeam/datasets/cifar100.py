@@ -8,6 +8,7 @@ import numpy as np
 
 from hornbeam.datasets.cifar import images, labels, read_batches
 from hornbeam.datasets.dataset_file import DatasetFile
+from hornbeam.typing import FilePath
 
 __all__ = ["load_data"]
 
@@ -26,13 +27,15 @@ FILE = DatasetFile(
 )
 
 
-def load_data(label_mode: str = "fine") -> Arrays:
+def load_data(label_mode: str = "fine", cache_dir: FilePath | None = None) -> Arrays:
     """Load CIFAR-100 as `(x_train, y_train), (x_test, y_test)`.
 
     The data set is by Alex Krizhevsky, Vinod Nair and Geoffrey Hinton.
 
     Args:
         label_mode: `"fine"` for the 100 classes, `"coarse"` for the 20 groups.
+        cache_dir: Folder of a further cache; files are looked for, and downloaded to, its folder
+            `datasets`. Default: `HORNBEAM_HOME` and `KERAS_HOME`.
 
     Returns:
         50,000 training and 10,000 test images, uint8 from 0 to 255, of shape `(32, 32, 3)`, or
@@ -57,6 +60,8 @@ def load_data(label_mode: str = "fine") -> Arrays:
             np.ascontiguousarray(images(batch, count, name)),
             labels(batch, key, count, classes, name),
         )
-        for batch, (name, count) in zip(FILE.read(), _COUNTS.items(), strict=True)
+        for batch, (name, count) in zip(
+            FILE.read(cache_dir=cache_dir), _COUNTS.items(), strict=True
+        )
     )
     return train, test

@@ -35,8 +35,14 @@ def cache_folder(folder: str = "datasets") -> Path:
     return Path(home).expanduser() / folder
 
 
+def _folders(folder: str, cache_dir: FilePath | None) -> list[Path]:
+    """Return the folders where a file may be. A downloaded file goes to the first."""
+    given = [] if cache_dir is None else [Path(cache_dir).expanduser() / folder]
+    return [*given, cache_folder(folder), _keras_folder(folder)]
+
+
 def _keras_folder(folder: str) -> Path:
-    """Return the folder in which Keras keeps such files."""
+    """Return the folder in which Keras caches such files."""
     return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / folder
 
 
@@ -69,16 +75,17 @@ class DatasetFile(Generic[T]):
     keras_names: tuple[str, ...] = ()
     folder: str = "datasets"
 
-    def find(self, path: FilePath | None = None) -> Path | None:
+    def find(self, path: FilePath | None = None, cache_dir: FilePath | None = None) -> Path | None:
         """Return the path of the file if it is on this computer, else `None`.
 
         Args:
             path: Another name for the file in the caches, or an absolute path. Default: `name`.
+            cache_dir: A further cache; its folder `datasets` is searched first.
         """
         if self.address is None and path is None:
             return Path(str(resources.files("hornbeam.datasets"))) / self.name
         # An absolute path replaces the folder.
-        folders = (cache_folder(self.folder), _keras_folder(self.folder))
+        folders = _folders(self.folder, cache_dir)
         places = [folder / (path or self.name) for folder in folders]
         if path is None or not Path(path).is_absolute():
             # A script may pass a different file name. The default names are tried too, which
@@ -87,7 +94,7 @@ class DatasetFile(Generic[T]):
             places += [folder / name for folder in folders for name in names]
         return next((place for place in places if place.exists()), None)
 
-    def read(self, path: FilePath | None = None) -> T:
+    def read(self, path: FilePath | None = None, cache_dir: FilePath | None = None) -> T:
         """Read the file, and download it first if it is not on this computer yet.
 
         A bundled or downloaded file must have the checksum. A data set that the user or Keras put
@@ -95,14 +102,15 @@ class DatasetFile(Generic[T]):
 
         Args:
             path: As in `find`.
+            cache_dir: As in `find`. A download goes there.
 
         Raises:
             FileError: If the checksum of the file is wrong, or the file cannot be read.
             OSError: If the file cannot be downloaded.
         """
-        place = self.find(path)
+        place = self.find(path, cache_dir)
         if place is None:
-            return self._download(cache_folder(self.folder) / (path or self.name))
+            return self._download(_folders(self.folder, cache_dir)[0] / (path or self.name))
         if self.address is None and path is None:
             if self.file_hash is not None and not has_hash(place, self.file_hash):
                 raise FileError(

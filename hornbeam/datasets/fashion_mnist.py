@@ -11,6 +11,7 @@ import numpy as np
 from hornbeam.datasets.dataset_file import KERAS_ADDRESS, DatasetFile
 from hornbeam.datasets.readers import read_idx
 from hornbeam.errors import FileError
+from hornbeam.typing import FilePath
 
 __all__ = ["load_data"]
 
@@ -57,12 +58,16 @@ FILES = (
 )
 
 
-def load_data() -> Arrays:
+def load_data(cache_dir: FilePath | None = None) -> Arrays:
     """Load Fashion-MNIST as `(x_train, y_train), (x_test, y_test)`.
 
     The classes are T-shirt, trouser, pullover, dress, coat, sandal, shirt, sneaker, bag and ankle
     boot. The data set is by Zalando SE, under the MIT license
     (https://github.com/zalandoresearch/fashion-mnist).
+
+    Args:
+        cache_dir: Folder of a further cache; files are looked for, and downloaded to, its folder
+            `datasets`. Default: `HORNBEAM_HOME` and `KERAS_HOME`.
 
     Returns:
         Images of shape `(60000, 28, 28)` and `(10000, 28, 28)`, uint8 from 0 to 255, and
@@ -75,5 +80,5 @@ def load_data() -> Arrays:
     Example:
         >>> (x_train, y_train), (x_test, y_test) = load_data()  # doctest: +SKIP
     """
-    x_train, y_train, x_test, y_test = (file.read() for file in FILES)
+    x_train, y_train, x_test, y_test = (file.read(cache_dir=cache_dir) for file in FILES)
     return (x_train, y_train), (x_test, y_test)

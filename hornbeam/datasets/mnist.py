@@ -35,7 +35,9 @@ FILE = DatasetFile(
 Arrays = tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
-def load_data(path: str | os.PathLike[str] = "mnist.npz") -> Arrays:
+def load_data(
+    path: str | os.PathLike[str] = "mnist.npz", cache_dir: str | os.PathLike[str] | None = None
+) -> Arrays:
     """Load MNIST as `(x_train, y_train), (x_test, y_test)`.
 
     Args:
@@ -43,6 +45,7 @@ def load_data(path: str | os.PathLike[str] = "mnist.npz") -> Arrays:
             absolute path, or a name in the folder `datasets` of `HORNBEAM_HOME` (default
             `~/.hornbeam`) or `KERAS_HOME` (default `~/.keras`). If the file does not exist, the
             bundled copy is used, without a download.
+        cache_dir: A further folder whose folder `datasets` may hold the file.
 
     Returns:
         Images of shape `(60000, 28, 28)` and `(10000, 28, 28)`, uint8 from 0 to 255, and
@@ -57,7 +60,7 @@ def load_data(path: str | os.PathLike[str] = "mnist.npz") -> Arrays:
         >>> x_train.shape, y_test.shape
         ((60000, 28, 28), (10000,))
     """
-    file = FILE.find(path)
+    file = FILE.find(path, cache_dir)
     if file is None:
         arrays = FILE.read()
     else:

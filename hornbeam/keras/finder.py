@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any
 
 from hornbeam.keras.modules import face_module, is_face_name, why_missing
@@ -15,36 +15,50 @@ from hornbeam.tensorflow.methods import add_methods, remove_methods
 
 __all__ = ["FaceFinder", "install_as_keras", "uninstall_as_keras"]
 
-_ROOTS = ("keras", "tensorflow")
+_KERAS = ("keras", "tf_keras")
 
 
 class FaceFinder(MetaPathFinder, Loader):
     """Finds and loads the stand-in modules.
 
-    While it is installed, the real Keras and TensorFlow cannot be imported.
+    While it is installed, the real Keras cannot be imported, nor TensorFlow if it is claimed too.
+
+    Args:
+        roots: Names of the packages that are claimed.
 
     Example:
         >>> FaceFinder().find_spec("numpy") is None
         True
     """
 
+    def __init__(self, roots: Sequence[str] = (*_KERAS, "tensorflow")):
+        self.roots = tuple(roots)
+
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Return the module's spec, or `None` for names outside `keras` and `tensorflow`.
+        """Return the module's spec; `None` for names outside of the claimed packages.
+
+        `importlib.util.find_spec` gets `None` for unknown names inside them, too.
 
         Raises:
-            ModuleNotFoundError: If there is no stand-in for a name inside them.
+            ModuleNotFoundError: If an unknown name inside them is imported.
         """
-        if name.partition(".")[0] not in _ROOTS:
+        if not self.claims(name):
             return None
         if is_face_name(name):
             return ModuleSpec(name, self, origin="hornbeam.keras", is_package=True)
+        if not _is_import():
+            return None
         # For `from keras.layers import X`, Python also looks for a module X. It would replace an
         # error with the name of X by a generic error without the reason. So the error has the
         # parent's name.
         parent = name.rpartition(".")[0]
         raise ModuleNotFoundError(f"Cannot import {name!r}. {why_missing(name)}", name=parent)
+
+    def claims(self, name: str) -> bool:
+        """Return whether a module's name is inside the claimed packages."""
+        return name.partition(".")[0] in self.roots
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         """Return the stand-in module with the name of `spec`."""
@@ -59,25 +73,46 @@ class FaceFinder(MetaPathFinder, Loader):
             add_methods()
 
 
-_finder = FaceFinder()
+def _is_import() -> bool:
+    """Return whether an import asks the finder, and not `importlib.util.find_spec`."""
+    frame: FrameType | None = sys._getframe(2)
+    for _ in range(3):  # importlib's functions above `find_spec`
+        if frame is None:
+            return False
+        if frame.f_code.co_name == "_find_and_load_unlocked":
+            return True
+        frame = frame.f_back
+    return False
+
+
+# The finder, while it is installed.
+_installed: list[FaceFinder] = []
 _set_aside: dict[str, ModuleType] = {}
 _spawning: Any = multiprocessing.spawn
 _describe_process: Callable[[str], dict[str, Any]] = _spawning.get_preparation_data
 
 
 class _Install:
-    """Installs the stand-ins in the process that unpickles it."""
+    """Installs the stand-ins in the process that unpickles it.
 
-    def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
-        return install_as_keras, ()
+    Args:
+        tensorflow: Whether TensorFlow is claimed too.
+    """
+
+    def __init__(self, tensorflow: bool):
+        self.tensorflow = tensorflow
+
+    def __reduce__(self) -> tuple[Callable[..., None], tuple[bool, bool]]:
+        return install_as_keras, (False, self.tensorflow)
 
 
 def _describe_process_with_face(name: str) -> dict[str, Any]:
     """Return what a spawned worker reads before it imports the main script."""
-    return {**_describe_process(name), "hornbeam": _Install()}
+    claimed = bool(_installed) and "tensorflow" in _installed[0].roots
+    return {**_describe_process(name), "hornbeam": _Install(claimed)}
 
 
-def install_as_keras(force: bool = False) -> None:
+def install_as_keras(force: bool = False, tensorflow: bool = True) -> None:
     """Make `import keras` and `import tensorflow.keras` import Hornbeam.
 
     This holds in this process, and in those that it starts by `multiprocessing`.
@@ -85,6 +120,9 @@ def install_as_keras(force: bool = False) -> None:
     Args:
         force: Whether to continue if the real Keras or TensorFlow was imported before. Objects that
             were imported from them keep working; new imports use Hornbeam.
+        tensorflow: Whether to claim `tensorflow` too, for scripts that import `tensorflow.keras`.
+            With false only `keras` is Hornbeam: libraries that look for TensorFlow find it only
+            where it is installed.
 
     Raises:
         RuntimeError: If the real Keras or TensorFlow was imported before and `force` is false.
@@ -96,18 +134,22 @@ def install_as_keras(force: bool = False) -> None:
         array([[0., 1.]])
         >>> uninstall_as_keras()
     """
-    if _finder in sys.meta_path:
-        return
-    real = {name: sys.modules[name] for name in list(sys.modules) if _is_below_root(name)}
+    finder = FaceFinder((*_KERAS, "tensorflow") if tensorflow else _KERAS)
+    if _installed:
+        if set(finder.roots) <= set(_installed[0].roots):
+            return
+        uninstall_as_keras()  # to claim more
+    real = {name: sys.modules[name] for name in list(sys.modules) if finder.claims(name)}
     if real and not force:
-        found = " and ".join(root for root in _ROOTS if root in real) or next(iter(real))
+        found = " and ".join(root for root in finder.roots if root in real) or next(iter(real))
         raise RuntimeError(
             f"install_as_keras: the real {found} was imported before. Call install_as_keras() "
             "first, start the script with `hornbeam run`, or pass force=True to go on."
         )
     for name in real:
         _set_aside[name] = sys.modules.pop(name)
-    sys.meta_path.insert(0, _finder)
+    _installed.append(finder)
+    sys.meta_path.insert(0, finder)
     _spawning.get_preparation_data = _describe_process_with_face
 
 
@@ -117,16 +159,14 @@ def uninstall_as_keras() -> None:
     Example:
         >>> uninstall_as_keras()
     """
-    if _finder not in sys.meta_path:
+    if not _installed:
         return
-    sys.meta_path.remove(_finder)
+    finder = _installed.pop()
+    if finder in sys.meta_path:
+        sys.meta_path.remove(finder)
     remove_methods()
     _spawning.get_preparation_data = _describe_process
-    for name in [name for name in sys.modules if _is_below_root(name)]:
+    for name in [name for name in sys.modules if finder.claims(name)]:
         del sys.modules[name]
     sys.modules.update(_set_aside)
     _set_aside.clear()
-
-
-def _is_below_root(name: str) -> bool:
-    return name.partition(".")[0] in _ROOTS

@@ -21,7 +21,13 @@ from hornbeam.keras.ways import way_round
 
 __all__ = ["FaceModule", "face_module", "is_face_name", "why_missing"]
 
-_PLAIN_PARENTS = ("tensorflow.python",)
+# Packages above a root, which hold nothing else.
+_PLAIN_PARENTS = frozenset(
+    root[: len(root) - len(rest)]
+    for root in KERAS_ROOTS
+    for rest in (root[i:] for i, letter in enumerate(root) if letter == ".")
+    if root[: len(root) - len(rest)] not in (*KERAS_ROOTS, "tensorflow")
+)
 
 
 class FaceModule(ModuleType):
@@ -51,11 +57,16 @@ class FaceModule(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") and name.endswith("__"):
             if name == "__all__":
-                return [public for public in dir(self) if not public.startswith("_")]
+                return [
+                    public
+                    for public in dir(self)
+                    if not public.startswith("_") and _has(self, public)
+                ]
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         inner = f"{self.__name__}.{name}"
         if is_face_name(inner):
-            return face_module(inner)
+            same = self._class_of(name)
+            return face_module(inner) if same is None else same
         alias = ALIASES.get(self.__name__, {}).get(name)
         if alias is not None:
             return _resolve(alias)
@@ -71,6 +82,23 @@ class FaceModule(ModuleType):
         raise AttributeError(
             f"module {self.__name__!r} has no attribute {name!r}. {why_missing(inner)}"
         )
+
+    def _class_of(self, name: str) -> type | None:
+        """Return the class of a name that is a module's too: `keras.optimizers.rmsprop` is both."""
+        if self.__name__.endswith("optimizers"):
+            for module in self._modules():
+                found = getattr(module, name, None)
+                if isinstance(found, type):
+                    return found
+        return None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Python sets an imported module as an attribute of its package.
+        if not isinstance(value, FaceModule) or self._class_of(name) is None:
+            super().__setattr__(name, value)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return face_module, (self.__name__,)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function of the module's name: in Keras 1, `keras.layers.merge` was one."""
@@ -115,14 +143,13 @@ def _places(name: str) -> tuple[str, ...] | None:
     if top == "tensorflow" and inner in TENSORFLOW_MODULES:
         places = [f"hornbeam.{place}" for place in TENSORFLOW_MODULES[inner]]
         return tuple(place for place in places if _exists(place))
-    if name in _PLAIN_PARENTS or (name in ALIASES and name not in KERAS_ROOTS):
-        return ()
-    for root in KERAS_ROOTS:
-        if name == root or name.startswith(f"{root}."):
-            rows = KERAS_MODULES.get(name[len(root) + 1 :], ())
-            places = [f"hornbeam.{place}" if place else "hornbeam" for place in rows]
-            return tuple(place for place in places if _exists(place)) or None
-    return None
+    root = next((root for root in KERAS_ROOTS if name == root or name.startswith(f"{root}.")), None)
+    rows = () if root is None else KERAS_MODULES.get(name[len(root) + 1 :], ())
+    places = [f"hornbeam.{place}" if place else "hornbeam" for place in rows]
+    found = tuple(place for place in places if _exists(place))
+    if found:
+        return found
+    return () if name in _PLAIN_PARENTS or name in ALIASES else None
 
 
 def _exists(place: str) -> bool:

@@ -8,6 +8,8 @@ the modules below `hornbeam` that are searched for its attributes, in order. The
 
 from __future__ import annotations
 
+from hornbeam.keras.deep_paths import DEEP_MODULES, OLDER_NAMES
+
 __all__ = [
     "ALIASES", "KERAS_MODULES", "KERAS_ROOTS", "KERAS_VERSION", "TENSORFLOW_MODULES",
     "TENSORFLOW_VERSION",
@@ -19,7 +21,10 @@ KERAS_VERSION = "3.15.1+hornbeam"
 TENSORFLOW_VERSION = "2.21.0+hornbeam"
 
 # All roots have the same modules.
-KERAS_ROOTS = ("keras.src", "keras", "tensorflow.keras", "tensorflow.python.keras")
+KERAS_ROOTS = (
+    "keras.src", "keras", "tf_keras.src", "tf_keras", "tensorflow.keras", "tensorflow.python.keras",
+    "tensorflow.compat.v1.keras", "tensorflow.compat.v2.keras", "tensorflow.contrib.keras",
+)  # fmt: skip
 
 _CURRENT = [
     "activations", "backend", "callbacks", "config", "constraints", "datasets",
@@ -43,48 +48,9 @@ _CURRENT = [
 KERAS_MODULES: dict[str, tuple[str, ...]] = {"": ("",)}
 KERAS_MODULES |= {name: (name,) for name in _CURRENT}
 
-# Modules of Keras 1 and 2 that have since been merged.
-KERAS_MODULES |= {
-    f"layers.{name}": ("layers", "legacy.layers")
-    for name in (
-        "advanced_activations", "convolutional", "convolutional_recurrent", "core",
-        "cudnn_recurrent", "embeddings", "experimental", "experimental.preprocessing", "local",
-        "merge", "noise", "normalization", "pooling", "preprocessing", "recurrent", "wrappers",
-    )
-}  # fmt: skip
-KERAS_MODULES |= {
-    f"utils.{name}": ("utils",)
-    for name in (
-        "data_utils",
-        "generic_utils",
-        "io_utils",
-        "layer_utils",
-        "np_utils",
-        "vis_utils",
-        "visualize_util",
-    )
-}
-KERAS_MODULES |= {
-    "applications.mobilenetv2": ("applications.mobilenet_v2",),
-    # Functions of Keras 3 are searched first, then functions of Keras 1 and 2.
-    "backend": ("backend", "legacy.backend"),
-    "layers": ("layers", "legacy.layers"),
-    "engine": ("layers", "models"),
-    "engine.base_layer": ("layers",),
-    "engine.input_layer": ("layers",),
-    "engine.sequential": ("models",),
-    "engine.topology": ("layers", "models"),
-    "engine.training": ("models",),
-    "optimizers": ("legacy.optimizers", "optimizers"),
-    "optimizers.experimental": ("optimizers",),
-    "initializations": ("initializers",),
-    "objectives": ("losses",),
-    "wrappers.scikit_learn": ("legacy.scikit_learn",),
-}
-
 # Modules of TensorFlow 2's optimizers.
 KERAS_MODULES |= {
-    name: ("optimizers", "optimizers.schedules")
+    name: ("legacy.optimizers", "optimizers", "optimizers.schedules")
     for package in ("optimizer_v2", "optimizers.optimizer_v2")
     for name in (
         package,
@@ -101,6 +67,11 @@ KERAS_MODULES |= {
     f"optimizers.{name}_v2": ("optimizers",)
     for name in ("adadelta", "adagrad", "adam", "adamax", "gradient_descent", "nadam", "rmsprop")
 }
+
+# Deep modules come last, because some rows name more places than those above.
+KERAS_MODULES |= DEEP_MODULES
+KERAS_MODULES["applications.mobilenetv2"] = ("applications.mobilenet_v2",)
+KERAS_MODULES["optimizers"] = ("legacy.optimizers", "optimizers")
 
 # Namespaces of TensorFlow, without `tensorflow.`. Only names in `__all__` of the modules are found.
 TENSORFLOW_MODULES: dict[str, tuple[str, ...]] = {
@@ -135,7 +106,11 @@ TENSORFLOW_MODULES: dict[str, tuple[str, ...]] = {
 
 # Additional names of a module: module -> name -> path below `hornbeam`.
 ALIASES: dict[str, dict[str, str]] = {
-    **{root: {"version": "keras.ways.version"} for root in KERAS_ROOTS},
+    **{
+        f"{root}.{module}".rstrip("."): names
+        for root in KERAS_ROOTS
+        for module, names in OLDER_NAMES.items()
+    },
     "tensorflow.data": {"AUTOTUNE": "data.AUTOTUNE", "Dataset": "data.Dataset"},
     "tensorflow.data.experimental": {"AUTOTUNE": "data.AUTOTUNE"},
 }

@@ -113,6 +113,7 @@ def Input(
     name: str | None = None,
     tensor: KerasTensor | None = None,
     optional: bool = False,
+    type_spec: Any = None,
 ) -> KerasTensor:
     """Return a symbolic input tensor for a model.
 
@@ -127,6 +128,8 @@ def Input(
         name: Name. Default: `"input_layer"`, numbered.
         tensor: Symbolic tensor that gives shape and dtype, instead of `shape`.
         optional: Whether the model accepts `None` for this input. Default: False.
+        type_spec: Object with the attributes `shape` (with the batch axis) and `dtype`, such as
+            `tf.TensorSpec`, instead of `shape`; an argument of Keras 2.
 
     Raises:
         ValueError: If not exactly one shape is given, `shape` is an integer, or `ragged` is true.

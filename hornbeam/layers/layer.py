@@ -51,6 +51,7 @@ from hornbeam.layers.recorded import call_recorded
 from hornbeam.layers.shapes import pop_input_shape, shape_from_config, shape_of, tensors_of
 from hornbeam.objects.configuration import serialize
 from hornbeam.objects.constructor import constructor_config, from_constructor_config
+from hornbeam.older_words import older_words
 from hornbeam.typing import Identifier, Policy, Shapes, Structure
 
 __all__ = ["Layer"]
@@ -399,13 +400,14 @@ class Layer(Quantization):
         """
         return layer_call if self._remat is None else self._remat.wrap(self, layer_call)
 
-    def compute_mask(self, inputs: Structure, previous_mask: Structure) -> Structure:
+    @older_words(mask="previous_mask")
+    def compute_mask(self, inputs: Structure, previous_mask: Structure = None) -> Structure:
         """Return the mask of the outputs. The base class passes the input's mask on.
 
         Args:
             inputs: The input of the call.
             previous_mask: The input's mask, a boolean tensor (B, T) that is false at padding, or
-                `None`.
+                `None`. Its name in Keras 2 is `mask`.
         """
         return previous_mask
 
@@ -421,30 +423,50 @@ class Layer(Quantization):
             *args, **kwargs: Arguments of the call, with symbolic tensors.
         """
 
+        own = type(self).compute_output_shape
+        if own is not Layer.compute_output_shape and not is_library_code(type(self)):
+            # A `compute_output_shape` that the user wrote decides the shape.
+            shapes = {
+                name: shape_of(x)
+                for name, x in self._call_arguments(args, kwargs).items()
+                if has_tensor(x)
+            }
+            given, named = build_arguments(self.compute_output_shape, shapes)
+            return tensors_of(self.compute_output_shape(*given, **named), self.compute_dtype)
+        return self._traced_spec(*args, **kwargs)
+
+    def _traced_spec(self, *args: Any, **kwargs: Any) -> Structure:
+        """Return the symbolic outputs of `call`, by tracing it."""
+
         def call(*a: Any, **k: Any) -> Any:
             a, k = self._convert_inputs(a, k)
             with autocast_scope(self.compute_dtype if self.autocast else None):
                 return self.call(*a, **k)
 
-        own = type(self).compute_output_shape
-        if own is not Layer.compute_output_shape and not is_library_code(type(self)):
-            # A `compute_output_shape` that the user wrote decides the shape.
-            shape = own(self, shape_of(args[0]))
-            return tensors_of(shape, self.compute_dtype)
         return known_or_traced(self, lambda: infer(call, *args, **kwargs), (args, kwargs))
 
     def compute_output_shape(self, *args: Any, **kwargs: Any) -> Shapes:
         """Trace `call` and return the shape of its outputs.
 
         Args:
-            *args, **kwargs: Shape of each input, a tuple with `None` for unknown sizes.
+            *args, **kwargs: Shape of each input, a tuple with `None` for unknown sizes. By name:
+                `input_shape` for the first input, `NAME_shape` for the argument `NAME` of `call`.
         """
-        shapes = [*args, *kwargs.values()]
-        tensors = [tensors_of(shape, self.compute_dtype) for shape in shapes]
+        tensors = [tensors_of(shape, self.compute_dtype) for shape in args]
+        named = {}
+        for name, shape in kwargs.items():
+            of = name.removesuffix("_shape")
+            if of in self._call_signature.parameters:
+                named[of] = tensors_of(shape, self.compute_dtype)
+            else:
+                tensors.append(tensors_of(shape, self.compute_dtype))
         with self._scope(), jax.core.eval_context():
             if not self.built:
-                self._ensure_built(tuple(tensors), {})
-        return shape_of(self.compute_output_spec(*tensors))
+                self._ensure_built(tuple(tensors), named)
+        # An own `compute_output_shape` that calls this one must not be asked again.
+        is_own = type(self).compute_output_spec is not Layer.compute_output_spec
+        spec = self.compute_output_spec if is_own else self._traced_spec
+        return shape_of(spec(*tensors, **named))
 
     def stateless_call(
         self,

@@ -28,12 +28,13 @@ from hornbeam.layers.call_scope import late_maker
 from hornbeam.layers.explain import memory_for
 from hornbeam.metrics.metric import Metric
 from hornbeam.metrics.reduction import Mean
+from hornbeam.older_words import older_words
 from hornbeam.typing import ArrayLike, DType, Identifier, Shape, Structure, Tensor
 
 __all__ = [
     "LayerState", "flatten_layers", "given_input_shape", "label_of", "output_shapes_of_call",
     "own_variables", "parameters_of_call", "refresh_parts", "saved_variables", "sublayers",
-    "switches_of",
+    "switches_of", "trainable_variables_with",
 ]  # fmt: skip
 
 _MAX_RANK = 64  # NumPy's limit
@@ -167,16 +168,7 @@ class LayerState(Operation):
     @property
     def trainable_variables(self) -> list[Variable]:
         """Variables that optimizers change; none if `trainable` is false."""
-        found: dict[Variable, None] = {}
-        frozen: set[int] = set()
-        for layer in self._flatten_layers():
-            if not layer.trainable or id(layer) in frozen:
-                # A frozen layer also freezes the layers inside it.
-                frozen.update(id(below) for below in layer._flatten_layers())
-        for layer in self._flatten_layers():
-            if id(layer) not in frozen:
-                found.update(dict.fromkeys(v for v in layer._direct_variables() if v.trainable))
-        return list(found)
+        return trainable_variables_with(self, {})
 
     @property
     def non_trainable_weights(self) -> list[Variable]:
@@ -317,10 +309,16 @@ class LayerState(Operation):
             )
 
     def add_variable(
-        self, shape: Shape | Sequence[int] | int | None, initializer: Identifier, **kwargs: Any
-    ) -> Variable:
+        self, shape: Shape | Sequence[int] | int | None, initializer: Identifier = None,
+        dtype: DType | None = None, trainable: bool = True, autocast: bool = True,
+        regularizer: Identifier = None, constraint: Identifier = None, name: str | None = None,
+        **kwargs: Any,
+    ) -> Variable:  # fmt: skip
         """Create a variable of this layer, as `add_weight` does."""
-        return self.add_weight(shape=shape, initializer=initializer, **kwargs)
+        return self.add_weight(
+            shape, initializer, dtype, trainable, autocast, regularizer, constraint, name=name,
+            **kwargs,
+        )  # fmt: skip
 
     def count_params(self) -> int:
         """Return the total number of elements in the weights.
@@ -368,6 +366,7 @@ class LayerState(Operation):
 
     # --- losses -------------------------------------------------------------------------
 
+    @older_words(losses="loss", inputs="")
     def add_loss(self, loss: Structure) -> None:
         """Add a scalar that `call` computes to the loss that training minimizes.
 
@@ -586,6 +585,26 @@ def flatten_layers(
         recursive: Whether to include layers inside sublayers. Default: True.
     """
     return layer._flatten_layers(include_self, recursive)
+
+
+def trainable_variables_with(layer: LayerState, flags: Mapping[int, bool]) -> list[Variable]:
+    """Return the variables that optimizers change, if some layers had another `trainable`.
+
+    Args:
+        layer: The layer.
+        flags: `trainable` by the `id` of a layer; others have their own.
+    """
+    found: dict[Variable, None] = {}
+    frozen: set[int] = set()
+    layers = layer._flatten_layers()
+    for part in layers:
+        if not flags.get(id(part), part.trainable) or id(part) in frozen:
+            # A frozen layer also freezes the layers inside it.
+            frozen.update(id(below) for below in part._flatten_layers())
+    for part in layers:
+        if id(part) not in frozen:
+            found.update(dict.fromkeys(v for v in part._direct_variables() if v.trainable))
+    return list(found)
 
 
 def sublayers(layer: LayerState) -> list[Any]:

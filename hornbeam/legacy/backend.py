@@ -15,6 +15,7 @@ Example:
 from __future__ import annotations
 
 import builtins
+import inspect
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -29,6 +30,14 @@ from hornbeam.core.sparse import is_sparse
 from hornbeam.core.tensor import KerasTensor, any_symbolic
 from hornbeam.core.variable import Variable
 from hornbeam.layers import Input, UpSampling2D, UpSampling3D
+from hornbeam.legacy.backend_few import (
+    ctc_label_dense_to_sparse,
+    disable_tf_random_generator,
+    enable_tf_random_generator,
+    is_tf_random_generator_enabled,
+    local_conv1d,
+    local_conv2d,
+)
 from hornbeam.legacy.backend_graphs import (
     function,
     gradients,
@@ -39,8 +48,14 @@ from hornbeam.legacy.backend_graphs import (
     rnn,
     set_learning_phase,
     switch,
+    update_of,
 )
+from hornbeam.legacy.sessions import Session, get_graph, get_session, set_session
+from hornbeam.older_words import older_words
 from hornbeam.typing import DType, Tensor
+
+# Keras 1's words for the order of axes.
+_DATA_FORMATS = {"th": "channels_first", "tf": "channels_last", "default": None}
 
 # --- functions of one line ------------------------------------------------------------------------
 
@@ -55,7 +70,7 @@ def _dtype(dtype: Any) -> str:
 
 
 def _layout(data_format: Any) -> str:
-    return settings.standardize_data_format(data_format)
+    return settings.standardize_data_format(_DATA_FORMATS.get(data_format, data_format))
 
 
 def _focal(target: Any, output: Any, alpha: float, gamma: float) -> Any:
@@ -76,9 +91,6 @@ def _binary_focal(
     loss = ops.power(1.0 - hit, gamma) * ops.binary_crossentropy(target, p)
     return (target * alpha + (1.0 - target) * (1.0 - alpha)) * loss if balanced else loss
 
-
-# Keras 1's words for the order of axes.
-_DATA_FORMATS = {"th": "channels_first", "tf": "channels_last"}
 
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     # elementwise
@@ -224,15 +236,15 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "random_uniform_variable": lambda shape, low, high, dtype=None, name=None, seed=None: _variable(
         random.uniform(shape, low, high, dtype, seed), dtype, name),
     "count_params": lambda x: math.prod(x.shape),
-    "eval": lambda x: np.asarray(x),
-    "get_value": lambda x: np.asarray(x),
-    "batch_get_value": lambda tensors: [np.asarray(x) for x in tensors],
+    "eval": lambda x: np.array(x),
+    "get_value": lambda x: np.array(x),
+    "batch_get_value": lambda tensors: [np.array(x) for x in tensors],
     "set_value": lambda x, value: x.assign(value),
-    "update": lambda x, new_x: _updated(x, x.assign, new_x),
-    "update_add": lambda x, increment: _updated(x, x.assign_add, increment),
-    "update_sub": lambda x, decrement: _updated(x, x.assign_sub, decrement),
-    "moving_average_update": lambda x, value, momentum: _updated(x, x.assign,
-        x.value * momentum + value * (1.0 - momentum)),
+    "update": lambda x, new_x: update_of(x, new_x),
+    "update_add": lambda x, increment: update_of(x, ops.add(x, increment)),
+    "update_sub": lambda x, decrement: update_of(x, ops.subtract(x, decrement)),
+    "moving_average_update": lambda x, value, momentum: update_of(
+        x, ops.add(ops.multiply(x, momentum), ops.multiply(value, 1.0 - momentum))),
     "is_sparse": lambda tensor: is_sparse(tensor) or getattr(tensor, "sparse", False) is True,
     "to_dense": lambda tensor: ops.convert_to_tensor(tensor, sparse=False),
     # functions over elements
@@ -248,20 +260,41 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
         str(_DATA_FORMATS.get(dim_ordering, dim_ordering))),
 }  # fmt: skip
 
+# Keras 1's words for arguments, and today's.
+_WORDS = {
+    "border_mode": "padding", "dim_ordering": "data_format", "filter_dilation": "dilation_rate",
+    "std": "stddev", "low": "minval", "high": "maxval", "image_shape": "", "filter_shape": "",
+    "volume_shape": "", "X": "x",
+}  # fmt: skip
+
+
+def _with_older_words(function: Callable[..., Any]) -> Callable[..., Any]:
+    names = inspect.signature(function).parameters
+    words = {
+        old: new
+        for old, new in _WORDS.items()
+        if old not in names and (new in names or (not new and "data_format" in names))
+    }
+    return older_words(**words)(function) if words else function
+
+
 for _name, _function in _FUNCTIONS.items():
+    _function = _FUNCTIONS[_name] = _with_older_words(_function)
     _function.__name__ = _function.__qualname__ = _name
     _function.__module__ = __name__
     _function.__doc__ = f"`keras.backend.{_name}` of Keras 1 and 2."
 globals().update(_FUNCTIONS)
 
 __all__ = [
-    *_FUNCTIONS, "batch_dot", "batch_normalization", "batch_set_value", "bias_add",
-    "cast_to_floatx", "conv2d_transpose", "ctc_batch_cost", "ctc_decode", "function", "gradients",
-    "in_test_phase", "in_train_phase", "int_shape", "learning_phase", "learning_phase_scope",
-    "manual_variable_initialization", "name_scope", "normalize_batch_in_training", "placeholder",
-    "print_tensor", "relu", "reset_uids", "resize_images", "resize_volumes", "rnn",
-    "set_learning_phase", "sparse_categorical_crossentropy", "spatial_2d_padding",
-    "spatial_3d_padding", "switch",
+    *_FUNCTIONS, "Session", "batch_dot", "batch_normalization", "batch_set_value", "bias_add",
+    "cast_to_floatx", "conv2d_transpose", "ctc_batch_cost", "ctc_decode",
+    "ctc_label_dense_to_sparse", "disable_tf_random_generator", "enable_tf_random_generator",
+    "function", "get_graph", "get_session", "gradients", "in_test_phase", "in_train_phase",
+    "int_shape", "is_tf_random_generator_enabled", "learning_phase", "learning_phase_scope",
+    "local_conv1d", "local_conv2d", "manual_variable_initialization", "name_scope",
+    "normalize_batch_in_training", "placeholder", "print_tensor", "relu", "reset_uids",
+    "resize_images", "resize_volumes", "rnn", "set_learning_phase", "set_session",
+    "sparse_categorical_crossentropy", "spatial_2d_padding", "spatial_3d_padding", "switch",
 ]  # fmt: skip
 
 
@@ -269,11 +302,6 @@ def _variable(value: Any, dtype: Any, name: str | None, constraint: Any = None) 
     variable = Variable(np.asarray(value), dtype=_dtype(dtype), name=name)
     variable.constraint = constraint
     return variable
-
-
-def _updated(x: Any, assign: Callable[[Any], Any], value: Any) -> Any:
-    assign(value if hasattr(value, "shape") else np.asarray(value, x.dtype))
-    return x
 
 
 def _fold(function: Callable[..., Any], elements: Any, start: Any, reverse: bool) -> Any:
@@ -355,6 +383,7 @@ def batch_dot(x: Tensor, y: Tensor, axes: int | Sequence[int] | None = None) -> 
     return out if kept else ops.expand_dims(out, 1)
 
 
+@_with_older_words
 def bias_add(x: Tensor, bias: Tensor, data_format: str | None = None) -> Tensor:
     """Add a bias: one number per channel, or an array of a sample's shape with channels last."""
     rank = len(x.shape)
@@ -408,6 +437,7 @@ def normalize_batch_in_training(
     return (y if beta is None else y + ops.reshape(beta, placed)), mean, var
 
 
+@_with_older_words
 def conv2d_transpose(
     x: Tensor, kernel: Tensor, output_shape: Sequence[Any], strides: int | Sequence[int] = (1, 1),
     padding: str = "valid", data_format: str | None = None,
@@ -429,6 +459,7 @@ def conv2d_transpose(
     return ops.conv_transpose(x, kernel, strides, padding, more, layout, dilation_rate)
 
 
+@_with_older_words
 def spatial_2d_padding(
     x: Tensor, padding: Sequence[Any] = ((1, 1), (1, 1)), data_format: str | None = None
 ) -> Tensor:
@@ -436,6 +467,7 @@ def spatial_2d_padding(
     return _spatial_padding(x, padding, data_format)
 
 
+@_with_older_words
 def spatial_3d_padding(
     x: Tensor, padding: Sequence[Any] = ((1, 1), (1, 1), (1, 1)), data_format: str | None = None
 ) -> Tensor:
@@ -449,6 +481,7 @@ def _spatial_padding(x: Any, padding: Any, data_format: Any) -> Any:
     return ops.pad(x, [(0, 0), *widths, (0, 0)] if last else [(0, 0), (0, 0), *widths])
 
 
+@_with_older_words
 def resize_images(
     x: Tensor,
     height_factor: int,
@@ -460,6 +493,7 @@ def resize_images(
     return UpSampling2D((height_factor, width_factor), data_format, interpolation)(x)
 
 
+@_with_older_words
 def resize_volumes(
     x: Tensor, depth_factor: int, height_factor: int, width_factor: int, data_format: str | None
 ) -> Tensor:

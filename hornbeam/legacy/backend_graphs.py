@@ -13,15 +13,19 @@ import jax
 import numpy as np
 
 from hornbeam import ops, tree
+from hornbeam.core.program import Program
 from hornbeam.core.tensor import KerasTensor
+from hornbeam.core.variable import Variable, value_and_grad
 from hornbeam.layers import Lambda
 from hornbeam.layers.call_scope import training_now, training_scope
 from hornbeam.models import Function
+from hornbeam.optimizers import Optimizer
 from hornbeam.typing import Structure, Tensor
+from hornbeam.utils.graphs import get_source_inputs
 
 __all__ = [
-    "function", "gradients", "in_test_phase", "in_train_phase", "learning_phase",
-    "learning_phase_scope", "rnn", "set_learning_phase", "switch",
+    "function", "get_gradients", "get_updates", "gradients", "in_test_phase", "in_train_phase",
+    "learning_phase", "learning_phase_scope", "rnn", "set_learning_phase", "switch", "update_of",
 ]  # fmt: skip
 
 # --- training or not ------------------------------------------------------------------------------
@@ -83,8 +87,62 @@ def switch(condition: Any, then_expression: Any, else_expression: Any) -> Struct
 # --- graphs ---------------------------------------------------------------------------------------
 
 
+class Update:
+    """A new value that a variable gets in each call of a `function`.
+
+    Args:
+        variable: The variable.
+        value: Its new value, a symbolic tensor.
+    """
+
+    def __init__(self, variable: Variable, value: KerasTensor):
+        self.variable, self.value = variable, value
+
+
+class OptimizerUpdate:
+    """An optimizer's step that a `function` does in each call.
+
+    Args:
+        optimizer: The optimizer.
+        params: The variables to update.
+        loss: The symbolic loss; it is summed.
+    """
+
+    def __init__(self, optimizer: Optimizer, params: Sequence[Variable], loss: KerasTensor):
+        self.optimizer, self.params, self.loss = optimizer, list(params), loss
+
+
+def update_of(x: Variable, value: Any) -> Any:
+    """Assign `value` to a variable and return it; or describe it, if `value` is symbolic."""
+    if isinstance(value, KerasTensor):
+        return Update(x, value)
+    return x.assign(value if hasattr(value, "shape") else np.asarray(value, x.dtype))
+
+
+def get_updates(
+    self: Optimizer, loss: Any = None, params: Any = None, constraints: Any = None, **older: Any
+) -> list[Any]:
+    """Return the step of an optimizer for the `updates` of `K.function`.
+
+    Args:
+        loss: A symbolic tensor.
+        params: The variables. Keras 1 had them first: `get_updates(params, constraints, loss)`.
+        constraints: Constraints by variable, which Keras 1 gave here.
+    """
+    if isinstance(loss, (list, tuple)):
+        loss, params, constraints = constraints, loss, params
+    for variable, constraint in (constraints or {}).items():
+        variable.constraint = constraint
+    return [OptimizerUpdate(self, params, loss)]
+
+
+def get_gradients(self: Optimizer, loss: Any, params: Any) -> list[Any]:
+    """Return the symbolic derivatives of `loss`; see `gradients`."""
+    return gradients(loss, params)
+
+
 def function(
-    inputs: Sequence[Any],
+    inputs: Any,
     outputs: Structure,
     updates: Sequence[Any] | None = None,
     name: str | None = None,
@@ -95,21 +153,24 @@ def function(
     Args:
         inputs: Symbolic tensors. Where the list has `learning_phase()`, the function takes 0 or 1.
         outputs: A symbolic tensor or a list of them. The function returns NumPy arrays.
-        updates: Must be empty: layers assign their variables in `call`.
+        updates: What a call also does: pairs of a variable and its new value, results of `K.update`
+            and its siblings for symbolic values, and `optimizer.get_updates(loss, params)`.
         name: Ignored; an argument of Keras 2.
 
     Raises:
-        ValueError: If `updates` are given.
+        TypeError: If an update is none of these.
     """
-    if updates:
-        raise ValueError(
-            "function: `updates` are not supported. Assign variables in the `call` of a layer, or"
-            " by `fit`."
-        )
+    many = isinstance(inputs, (list, tuple))
+    inputs = list(inputs) if many else [inputs]
     symbolic = [x for x in inputs if isinstance(x, KerasTensor)]
-    graph = Function(symbolic, outputs)
+    changes, steps = _described(updates or [])
+    flat = [x for x in tree.flatten(outputs) if isinstance(x, KerasTensor)]
+    graph = Function(symbolic, [*flat, *(u.value for u in changes), *(u.loss for u in steps)])
+    programs = {phase: Program(_computation(graph, len(flat), changes, steps, phase))
+                for phase in (None, False, True)}  # fmt: skip
 
-    def run(values: Sequence[Any]) -> Any:
+    def run(values: Any) -> Any:
+        values = values if many else [values]
         if len(values) != len(inputs):
             raise ValueError(
                 f"This function takes a list of {len(inputs)} values, received {len(values)}."
@@ -117,36 +178,106 @@ def function(
         pairs = list(zip(inputs, values, strict=True))
         phases = [value for x, value in pairs if not isinstance(x, KerasTensor)]
         given = [ops.cast(value, x.dtype) for x, value in pairs if isinstance(x, KerasTensor)]
-        with training_scope(bool(phases[0]) if phases else None):
-            return tree.map_structure(np.asarray, graph(given))
+        for step in steps:
+            step.optimizer.build(step.params)
+        computed = iter(programs[bool(phases[0]) if phases else None](given))
+        return tree.map_structure(
+            lambda x: np.array(next(computed) if isinstance(x, KerasTensor) else x), outputs
+        )
 
     return run
 
 
+def _described(updates: Sequence[Any]) -> tuple[list[Update], list[OptimizerUpdate]]:
+    """Return the assignments and the steps of optimizers in a list of updates."""
+    changes: list[Update] = []
+    steps: list[OptimizerUpdate] = []
+    for update in updates:
+        if isinstance(update, (list, tuple)) and len(update) == 2:  # of Keras 1
+            update = update_of(*update)
+        if isinstance(update, Update):
+            changes.append(update)
+        elif isinstance(update, OptimizerUpdate):
+            steps.append(update)
+        elif update is not None and not isinstance(update, Variable):
+            raise TypeError(
+                "function: `updates` must hold pairs of a variable and its new value, results of"
+                f" `K.update`, or `optimizer.get_updates(loss, params)`, received {update!r:.80}."
+            )
+    return changes, steps
+
+
+def _computation(
+    graph: Any, count: int, changes: list[Update], steps: list[OptimizerUpdate],
+    phase: bool | None,
+) -> Callable[..., Any]:  # fmt: skip
+    """Return the computation of a `function`, of which a program is made."""
+
+    def results_of(values: list[Any]) -> list[Any]:
+        with training_scope(phase):
+            return list(graph(values))
+
+    def compute(values: list[Any]) -> list[Any]:
+        gradients_of_steps = []
+        results: list[Any] = []
+        for number, step in enumerate(steps):
+
+            def total(number: int = number) -> Any:
+                results = results_of(values)
+                return jax.numpy.sum(results[count + len(changes) + number]), results
+
+            (_, results), grads = value_and_grad(total, step.params, has_aux=True)
+            gradients_of_steps.append(grads)
+        results = results or results_of(values)
+        for step, grads in zip(steps, gradients_of_steps, strict=True):
+            step.optimizer.apply(grads, step.params)
+        for change, value in zip(changes, results[count : count + len(changes)], strict=True):
+            change.variable.assign(value)
+        return results[:count]
+
+    return compute
+
+
 def gradients(loss: Tensor, variables: Any) -> list[Any]:
-    """Return the symbolic derivatives of `loss` with respect to symbolic tensors.
+    """Return the symbolic derivatives of `loss`.
 
     Args:
         loss: A symbolic tensor. It is summed first.
-        variables: A symbolic tensor or a list of them, from which `loss` is computed.
+        variables: Symbolic tensors from which `loss` is computed, variables, or a list of both.
 
     Raises:
-        ValueError: If one is a variable. `hornbeam.value_and_grad` differentiates by variables.
+        ValueError: If `loss` is not symbolic, or one of `variables` is neither.
     """
+    if not isinstance(loss, KerasTensor):
+        raise ValueError(
+            "gradients: expected a symbolic `loss`, computed from `model.input` or `K.placeholder`,"
+            f" received {type(loss).__name__}. For values use"
+            " `hornbeam.value_and_grad(function, variables)`."
+        )
+    sources = get_source_inputs(loss)
     found = []
     for x in variables if isinstance(variables, (list, tuple)) else [variables]:
-        if not isinstance(x, KerasTensor):
+        if isinstance(x, KerasTensor):
+            others = [source for source in sources if source is not x]
+            graph = Function([x, *others], loss)
+
+            def derivative(values: Any, graph: Any = graph) -> Any:
+                first, *rest = values
+                return jax.grad(lambda v: jax.numpy.sum(graph([v, *rest])))(first)
+
+            found.append(Lambda(derivative, output_shape=x.shape[1:])([x, *others]))
+        elif isinstance(x, Variable):
+            graph = Function(sources, loss)
+
+            def slope(values: Any, graph: Any = graph, x: Variable = x) -> Any:
+                return value_and_grad(lambda: jax.numpy.sum(graph(values)), [x])[1][0]
+
+            found.append(Lambda(slope)(list(sources)))
+        else:
             raise ValueError(
-                "gradients: expected a symbolic tensor such as `model.input` or `layer.output`,"
-                f" received {type(x).__name__}. For derivatives by variables use"
-                " `hornbeam.value_and_grad(function, variables)`."
+                "gradients: expected a symbolic tensor such as `layer.output`, or a variable such"
+                f" as `layer.kernel`, received {type(x).__name__}."
             )
-        graph = Function([x], loss)
-
-        def derivative(value: Any, graph: Any = graph) -> Any:
-            return jax.grad(lambda v: jax.numpy.sum(graph([v])))(value)
-
-        found.append(Lambda(derivative)(x))
     return found
 
 

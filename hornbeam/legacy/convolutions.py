@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from hornbeam import settings
@@ -122,7 +123,13 @@ def _old_name(name: str, today: Any) -> Any:
     return _OldName(
         name,
         (today,),
-        {"__init__": __init__, "__doc__": doc, "__module__": __name__, "_today": today},
+        {
+            "__init__": __init__,
+            "__doc__": doc,
+            "__module__": __name__,
+            "_today": today,
+            "__signature__": inspect.signature(today),
+        },
     )
 
 

@@ -89,7 +89,18 @@ def number_lists(x: Structure) -> Structure:
     return convert(x) if numbers else x
 
 
-class Loss:
+class _Captured:
+    """Keeps the arguments of the constructor. (In a class of its own, for Loss's signature.)"""
+
+    _captured: tuple[tuple[Any, ...], dict[str, Any]]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        loss = super().__new__(cls)
+        loss._captured = (args, kwargs)
+        return loss
+
+
+class Loss(_Captured):
     """Base of losses: values per sample, reduced to one number.
 
     Subclasses implement `call(y_true, y_pred)`, which returns one value per sample.
@@ -111,13 +122,6 @@ class Loss:
         >>> float(LargestError()([[0.0, 1.0]], [[0.0, 3.0]]))
         2.0
     """
-
-    _captured: tuple[tuple[Any, ...], dict[str, Any]]
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        loss = super().__new__(cls)
-        loss._captured = (args, kwargs)
-        return loss
 
     @checked
     def __init__(

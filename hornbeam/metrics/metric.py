@@ -14,6 +14,7 @@ from hornbeam.dtype_policies import DTypePolicy
 from hornbeam.dtypes import standardize_dtype
 from hornbeam.losses.loss import policy_of
 from hornbeam.objects.constructor import constructor_config, from_constructor_config
+from hornbeam.older_words import older_words
 from hornbeam.typing import DType, Identifier, Policy, Structure, Tensor
 
 __all__ = ["Metric", "divide_no_nan"]
@@ -29,7 +30,20 @@ def divide_no_nan(a: Tensor, b: Tensor) -> Tensor:
     return jnp.where(b == 0, 0.0, a / jnp.where(b == 0, 1.0, b))
 
 
-class Metric:
+class _Captured:
+    """Keeps the arguments of the constructor. (In a class of its own, for Metric's signature.)"""
+
+    _captured: tuple[tuple[Any, ...], dict[str, Any]]
+    _own_variables: list[Variable]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        metric = super().__new__(cls)
+        metric._captured = (args, kwargs)
+        metric._own_variables = []
+        return metric
+
+
+class Metric(_Captured):
     """Base of metrics: values that are updated batch by batch and can be read at any time.
 
     Subclasses create their variables with `add_variable`, and implement `update_state` and `result`
@@ -56,19 +70,10 @@ class Metric:
         3.0
     """
 
-    _captured: tuple[tuple[Any, ...], dict[str, Any]]
-    _own_variables: list[Variable]
-
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
         if "reset_states" in cls.__dict__ and "reset_state" not in cls.__dict__:
             cls.reset_state = cls.__dict__["reset_states"]  # type: ignore[method-assign]
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        metric = super().__new__(cls)
-        metric._captured = (args, kwargs)
-        metric._own_variables = []
-        return metric
 
     @checked
     def __init__(self, dtype: Policy = None, name: str | None = None):
@@ -123,6 +128,7 @@ class Metric:
         self._own_variables.append(variable)
         return variable
 
+    @older_words(synchronization="")
     def add_weight(
         self,
         shape: Sequence[int] | str = (),

@@ -16,7 +16,7 @@ from jax.dtypes import canonicalize_dtype
 
 from hornbeam import errors, tree
 from hornbeam.core.convert import convert
-from hornbeam.core.graph import Operation
+from hornbeam.core.graph import Node, Operation
 from hornbeam.core.masks import set_mask
 from hornbeam.core.op import OpCall
 from hornbeam.core.registry import custom_object_scope
@@ -36,6 +36,7 @@ from hornbeam.models.functional_config import functional_config, functional_from
 from hornbeam.models.graph import Graph
 from hornbeam.models.graph_subclass import own_arguments, takes_graph
 from hornbeam.models.model import Model, graph_models
+from hornbeam.older_words import older_words
 from hornbeam.training.columns import column, named_columns
 from hornbeam.typing import CustomObjects, Data, Shape, Shapes, Structure, Tensor
 
@@ -108,6 +109,11 @@ class Functional(Model):
         return list(self._graph.operations)
 
     @property
+    def graph_nodes(self) -> list[Node]:
+        """The calls of layers and ops in the graph, from the inputs to the outputs."""
+        return list(self._graph.nodes)
+
+    @property
     def _layers(self) -> list[Layer]:
         graph = self._graph_with_losses or self.__dict__.get("_graph")
         own = graph.operations if graph is not None else []
@@ -152,6 +158,7 @@ class Functional(Model):
         """Do nothing: the layers of a graph are already built."""
         self.built = True
 
+    @older_words(losses="loss", inputs="")
     def add_loss(self, loss: Structure) -> None:
         """Add a loss: a scalar for the current call, or a symbolic tensor for every call.
 

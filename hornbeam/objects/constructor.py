@@ -52,7 +52,7 @@ def constructor_config(obj: object, base: type, skip: Any = ()) -> dict[str, Any
             break
     config = {}
     for name, default in names.items():
-        if name in obj.__dict__ or hasattr(type(obj), name):
+        if name in obj.__dict__ or (hasattr(type(obj), name) and hasattr(obj, name)):
             value = getattr(obj, name)
         elif f"_{name}" in obj.__dict__:
             value = obj.__dict__[f"_{name}"]

@@ -12,6 +12,8 @@ from hornbeam.core import registry
 from hornbeam.core.naming import to_snake_case
 from hornbeam.core.provenance import refuse_real_keras
 from hornbeam.objects import configuration
+from hornbeam.objects.older_form import older_form
+from hornbeam.older_words import older_words
 from hornbeam.typing import CustomObjects
 
 __all__ = ["Family"]
@@ -168,11 +170,14 @@ class Family:
         def get(identifier: Any) -> Any:
             return self.get(identifier)
 
-        def serialize(part: Any) -> Any:
-            return self.serialize(part)
+        def serialize(part: Any, use_legacy_format: bool = False) -> Any:
+            config = self.serialize(part)
+            return older_form(config) if use_legacy_format else config
 
-        def deserialize(config: Any, custom_objects: Any = None) -> Any:
-            return self.deserialize(config, custom_objects)
+        def deserialize(
+            config: Any, custom_objects: Any = None, use_legacy_format: bool = False
+        ) -> Any:
+            return self.deserialize(config, custom_objects)  # which reads both formats
 
         none = (
             "None"
@@ -187,7 +192,8 @@ class Family:
         )  # fmt: skip
         _describe(
             serialize, self, example,
-            f"Return the configuration of {self._article} {self.name}, ready for JSON.",
+            f"Return the configuration of {self._article} {self.name}, ready for JSON; with"
+            " `use_legacy_format` in the form of Keras 2.",
             "If it has no `get_config`.",
         )  # fmt: skip
         _describe(
@@ -195,10 +201,11 @@ class Family:
             f"Return the {self.name} that a configuration or a name describes.",
             f"If it does not describe {self._article} {self.name}.",
         )  # fmt: skip
+        read = _with_argument(deserialize, "config", config)
         return (
             get,
             _with_argument(serialize, "part", argument),
-            _with_argument(deserialize, "config", config),
+            read if config == "name" else older_words(name=config)(read),
         )
 
     def _named(self, name: str) -> Any:
@@ -262,7 +269,9 @@ def _with_argument(function: Callable[..., Any], old: str, new: str) -> Callable
 
     @functools.wraps(function)
     def renamed(*args: Any, **kwargs: Any) -> Any:
-        return function(*signature.bind(*args, **kwargs).arguments.values())
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        return function(*bound.args, **bound.kwargs)
 
     renamed.__signature__ = signature  # type: ignore[attr-defined]  # read by `inspect`
     return renamed

@@ -62,9 +62,16 @@ def _one_of(choose: Callable[..., Any], branches: Sequence[Any], *operands: Any)
     tracked = [effects.track(branch, *operands) for branch in branches]
     if not effects:
         return choose(branches, *operands)
+    if any(result is None for result in effects.results):
+        # One branch may end with an assignment, which returns the variable, the other with nothing.
+        tracked = [_without_result(branch) for branch in tracked]
     result, state = choose(tracked, effects.start(), *operands)
     effects.finish(state)
     return result
+
+
+def _without_result(branch: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *args: (None, branch(*args)[1])
 
 
 @op("core")

@@ -82,7 +82,7 @@ class LossScaleOptimizer(Optimizer):
     def learning_rate(self, value: float | Tensor) -> None:
         self.inner_optimizer.learning_rate = value
 
-    @property
+    @property  # type: ignore[misc]  # without the setter of `Optimizer`
     def iterations(self) -> Variable:
         """Number of updates so far; skipped steps do not count."""
         return self.inner_optimizer.iterations

@@ -6,6 +6,7 @@ around it.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 import re
@@ -19,7 +20,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from hornbeam import errors
-from hornbeam.checked import Fraction, NonNegative, Positive, Range, check, checked, unexpected
+from hornbeam.checked import (
+    Fraction,
+    NonNegative,
+    Positive,
+    Range,
+    check,
+    checked,
+    show_passed_on,
+    unexpected,
+)
 from hornbeam.core import naming
 from hornbeam.core.program import Program
 from hornbeam.core.provenance import is_library_code
@@ -27,6 +37,7 @@ from hornbeam.core.traces import current_trace
 from hornbeam.core.variable import Overlay, Variable, current_overlay, outside_overlays
 from hornbeam.objects.configuration import deserialize, serialize
 from hornbeam.objects.constructor import constructor_config
+from hornbeam.older_words import older_words
 from hornbeam.ops.rows import RowSum, dense
 from hornbeam.optimizers import native
 from hornbeam.optimizers.schedules import InverseTimeDecay, LearningRateSchedule
@@ -37,6 +48,29 @@ __all__ = ["LearningRate", "Optimizer"]
 
 LearningRate: TypeAlias = float | LearningRateSchedule | Callable[[], Any]
 """A learning rate: a number, a schedule, or a function of no arguments."""
+
+
+def _name_first(init: Callable[..., None]) -> Callable[..., None]:
+    """Let the constructor take the name first, as that of Keras 2 does for own optimizers."""
+
+    @functools.wraps(init)
+    def wrapper(self: Any, *args: Any, **kwargs: Any) -> None:
+        if args and isinstance(args[0], str):
+            kwargs = {"name": args[0], **kwargs}
+            args = args[1:]
+            self.__dict__["_initial_decay"] = kwargs.pop("decay", 0.0)
+            for older in ("gradient_aggregator", "gradient_transformers"):
+                if kwargs.pop(older, None) is not None:
+                    raise TypeError(
+                        f"{type(self).__name__}: `{older}` is not supported. Change the gradients"
+                        " in an own `apply`, and call `super().apply`."
+                    )
+            names = ("weight_decay", "clipnorm", "clipvalue", "global_clipnorm")
+            kwargs.update(zip(names, args, strict=False))
+            args = ()
+        init(self, *args, **kwargs)
+
+    return wrapper
 
 
 class Optimizer(OptimizerState):
@@ -71,6 +105,12 @@ class Optimizer(OptimizerState):
         [0.5]
     """
 
+    def __init_subclass__(cls, **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        if "__init__" in cls.__dict__ and is_library_code(cls):
+            show_passed_on(cls.__dict__["__init__"], Optimizer.__init__)
+
+    @_name_first
     @checked
     def __init__(
         self, learning_rate: LearningRate = 0.001, weight_decay: NonNegative | None = None,
@@ -123,6 +163,16 @@ class Optimizer(OptimizerState):
             return self._iterations.value // self.gradient_accumulation_steps
         return self._iterations
 
+    @iterations.setter
+    def iterations(self, variable: Variable) -> None:
+        if self.built:
+            raise RuntimeError(
+                f"{type(self).__name__}: `iterations` cannot be replaced once the optimizer has"
+                " slots. Call `iterations.assign(number)`."
+            )
+        self._variables[self._variables.index(self._iterations)] = variable
+        self._iterations = variable
+
     @property
     def learning_rate(self) -> Variable | jax.Array:
         """The learning rate: its variable, or the current value of a schedule or function."""
@@ -170,8 +220,18 @@ class Optimizer(OptimizerState):
         """Return the loss times `loss_scale_factor`; differentiate this one."""
         return loss if self.loss_scale_factor is None else loss * self.loss_scale_factor
 
+    @older_words(name="", skip_gradients_aggregation="", experimental_aggregate_gradients="")
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Variable]]) -> Variable:
-        """Update variables by their gradients."""
+        """Update variables by their gradients.
+
+        Args:
+            grads_and_vars: Pairs of a gradient and its variable.
+            name, skip_gradients_aggregation, experimental_aggregate_gradients: Without effect;
+                arguments of Keras 2.
+
+        Returns:
+            The number of updates, a variable.
+        """
         pairs = list(grads_and_vars)
         self.apply([g for g, _ in pairs], [v for _, v in pairs])
         return self._iterations
@@ -348,6 +408,10 @@ class Optimizer(OptimizerState):
 
     def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> None:
         """Update one variable. Override this for a rule of your own."""
+        older_step = self._older_step()
+        if older_step is not None:
+            older_step(gradient, variable)
+            return
         names = self._slots_of(variable)
         rate = jnp.asarray(learning_rate).astype(variable.stored_dtype)
         step = (self._updates_done() + 1).astype(variable.stored_dtype)
@@ -489,7 +553,7 @@ def _with_older_arguments(
         warnings.warn(
             f"{label}: `jit_compile` has no effect on an optimizer, whose update is part of the"
             " model's step. Pass `run_eagerly=True` to `compile` to run steps uncompiled.",
-            stacklevel=6,  # past both constructors and the checks around them
+            stacklevel=7,  # past both constructors and the checks around them
         )
     if kwargs:
         raise unexpected(cls, kwargs)

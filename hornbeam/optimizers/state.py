@@ -15,6 +15,8 @@ from hornbeam.core import naming
 from hornbeam.core.provenance import is_library_code
 from hornbeam.core.structure import rules_version
 from hornbeam.core.variable import Variable, current_overlay, outside_overlays
+from hornbeam.older_words import older_words
+from hornbeam.optimizers.older import OlderMethods
 from hornbeam.typing import DType, Identifier, Tensor
 
 __all__ = ["OptimizerState"]
@@ -39,7 +41,7 @@ _TRACKED = frozenset(
 )
 
 
-class OptimizerState:
+class OptimizerState(OlderMethods):
     """The part of `Optimizer` that holds variables.
 
     An own optimizer creates its variables in `build`, by `add_variable` and its siblings. Variables
@@ -57,6 +59,9 @@ class OptimizerState:
 
     def __setattr__(self, name: str, value: Any) -> None:
         cls: Any = type(self)
+        if name in self.__dict__.get("_hyper_values", ()):
+            self._set_hyper(name, value)
+            return
         old = self.__dict__.get(name)
         object.__setattr__(self, name, value)
         if self.__dict__.get("built") and name in _settings(cls):
@@ -96,6 +101,8 @@ class OptimizerState:
         if hasattr(type(self), name):  # a property that raised an error, which has the reason
             return object.__getattribute__(self, name)
         state = self.__dict__
+        if name in state.get("_hyper_values", ()):
+            return self._hyper()[name]
         if name in _LISTS and "_slot" in state:
             slots = self._slot.get(_LISTS[name], {})
             return [slots.get(v) for v in self._trainable] if slots else []
@@ -130,6 +137,7 @@ class OptimizerState:
             rules_version.advance()
         return rate
 
+    @older_words(var_list="variables")
     def build(self, variables: Iterable[Variable]) -> None:
         """Create the slots of `variables`; a second call adds those of new variables."""
         variables = list(variables)
@@ -149,6 +157,7 @@ class OptimizerState:
                         if self._has_slot(variable, slot):
                             made = self._make_slot(slot, variable)
                             self._slot.setdefault(slot, {})[variable] = made
+            self._create_slots(new)
 
     def _groups(self) -> list[tuple[str, ...]]:
         """Return the names of all slots in groups; see `_slot_groups`."""

@@ -31,10 +31,12 @@ def on_batch(
     sample_weight: Structure,
     class_weight: ClassWeights,
     return_dict: bool,
+    reset_metrics: bool = True,
 ) -> Any:
     """Run one batch through a step of training or evaluation; see `Model.train_on_batch`."""
     model.require_compiled(f"{kind}_on_batch")
     check_flag(f"{kind}_on_batch", "return_dict", return_dict)
+    check_flag(f"{kind}_on_batch", "reset_metrics", reset_metrics)
     x = as_arrays(arrays_on_host(model, x), "x")
     rows = next((len(a) for a in tree.flatten(x) if a is not None), 0)
     source: Source = ArraySource(x, y, sample_weight, batch_size=max(rows, 1))
@@ -42,7 +44,8 @@ def on_batch(
     if class_weight is not None:
         source = class_weighted(source, class_weight, model)
     batch = next(source.epoch(0, 0))
-    model.reset_metrics()  # the results are of this batch alone
+    if reset_metrics:  # the results are of this batch alone
+        model.reset_metrics()
     with Interrupts() as interrupts, interrupts.held():
         results = dict(Logs(steps_for(model, kind).once(batch)))
     return results if return_dict else without_names(results)

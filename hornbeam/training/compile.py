@@ -15,6 +15,7 @@ import numpy as np
 from hornbeam import errors, losses, metrics, optimizers, tree
 from hornbeam.core.placement import PLACEMENTS, Placement
 from hornbeam.core.provenance import refuse_real_keras
+from hornbeam.layers.state import flatten_layers
 from hornbeam.losses import Loss
 from hornbeam.losses.targets import averages_numbers
 from hornbeam.metrics import Metric
@@ -165,6 +166,7 @@ class Compiled:
         steps_per_execution: Steps per dispatch, as the user chose.
         loss_tracker: Mean of the total loss.
         said: What was warned of since then.
+        trainable: `trainable` of each layer when `compile` ran, by the layer's `id`.
     """
 
     def __init__(self, model: Trainable, arguments: dict[str, Any]):
@@ -178,6 +180,7 @@ class Compiled:
         )
         self.loss_tracker = metrics.Mean(name="loss")
         self.said: set[str] = set()
+        self.trainable = {id(layer): layer.trainable for layer in flatten_layers(model)}
         self._losses: list[Loss | None] | None = None
         self._loss_weights: list[Any] = []
         self._output_trackers: list[Any] = []

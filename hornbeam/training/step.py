@@ -22,7 +22,7 @@ from hornbeam.core.sparse import as_dense, is_sparse
 from hornbeam.core.structure import structure_version
 from hornbeam.core.variable import Overlay, Variable, value_and_grad
 from hornbeam.data.sources import unpack
-from hornbeam.layers.state import flatten_layers, switches_of
+from hornbeam.layers.state import flatten_layers, switches_of, trainable_variables_with
 from hornbeam.ops import rows
 from hornbeam.ops.routes import convolutions_are_loop_safe
 from hornbeam.training.advice import at_first_step, label_gradients
@@ -68,7 +68,7 @@ def train_step(model: Trainable, data: Data) -> dict[str, Any]:
     if is_first and not all(layer.built for layer in flatten_layers(model, include_self=False)):
         with Overlay():  # builds the model, so that this step trains all its weights
             model(x, training=True)
-    variables = model.trainable_variables
+    variables = trained_variables(model)
 
     def loss_of_batch() -> tuple[Any, Any]:
         y_pred = model(x, training=True)
@@ -91,16 +91,27 @@ def train_step(model: Trainable, data: Data) -> dict[str, Any]:
     return model.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
 
+def trained_variables(model: Trainable) -> list[Variable]:
+    """Return the variables that a step changes.
+
+    `trainable` counts as it is when the step runs. If it leaves nothing to train, it counts as it
+    was when `compile` ran. Programs of Keras 1 and 2 compile a discriminator, freeze it for a
+    second model, and train both.
+    """
+    now = model.trainable_variables
+    if now or not model.compiled:
+        return now
+    return trainable_variables_with(model, model.require_compiled("fit").trainable)
+
+
 def _warn_of_frozen(model: Trainable) -> None:
     """Warn once per model that has weights and trains none of them."""
-    if model._warned_of_frozen or not model.weights or model.trainable_variables:
+    if model._warned_of_frozen or not model.weights or trained_variables(model):
         return
     model._warned_of_frozen = True
     warnings.warn(
         f"Model '{model.name}': none of its {len(model.weights)} weights is trainable, so this step"
-        " trains nothing. `trainable` counts when a step runs, not when `compile` ran as in Keras 1"
-        f" and 2. Set `trainable = True` before you train '{model.name}', and False again before"
-        " you train a model in which it shall stay as it is.",
+        f" trains nothing. Set `trainable = True` before you compile and train '{model.name}'.",
         stacklevel=3,
     )
 
@@ -145,7 +156,11 @@ def metrics_result(model: Trainable) -> dict[str, Any]:
             results[
                 metric.name if model._compiled is None else model._compiled.log_name(metric)
             ] = value
-    return results
+    # A metric may return its variable, which changes when the metric is reset.
+    return {
+        name: value.value if isinstance(value, Variable) else value
+        for name, value in results.items()
+    }
 
 
 # --- programs ----------------------------------------------------------------------------------
@@ -309,9 +324,9 @@ def _compiled(model: Any, kind: str, step: Callable[..., Any], keep_all: bool) -
     if kind == "test":
         return Program(step, assigned=tracked, read=everything, keep_all=keep_all)
     if model.optimizer is not None and model.built:
-        model.optimizer.build(model.trainable_variables)
+        model.optimizer.build(trained_variables(model))
         tracked += model.optimizer.variables
-    trainable = set(model.trainable_variables)
+    trainable = set(trained_variables(model))
     changing = [v for v in everything if v in trainable or not v.trainable]
     return Program(step, assigned=[*changing, *tracked], read=everything, keep_all=keep_all)
 

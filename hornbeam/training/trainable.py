@@ -434,10 +434,20 @@ class Trainable(Layer):
         sample_weight: Structure = None,
         class_weight: ClassWeights = None,
         return_dict: bool = False,
+        reset_metrics: bool = True,
     ) -> Any:
-        """Do one step of training on one batch; return results as `evaluate` does."""
+        """Do one step of training on one batch; return results as `evaluate` does.
+
+        Args:
+            x, y, sample_weight, class_weight: The batch, as for `fit`.
+            return_dict: Whether the results are a dict by name.
+            reset_metrics: Whether the results are of this batch alone. Otherwise they are of all
+                batches since `reset_metrics()`. Default: True, as in Keras 2.
+        """
         with ShortTraceback(), placement_scope(self.distribution):
-            return on_batch(self, "train", x, y, sample_weight, class_weight, return_dict)
+            return on_batch(
+                self, "train", x, y, sample_weight, class_weight, return_dict, reset_metrics
+            )
 
     @errors.known_arguments
     def test_on_batch(
@@ -446,10 +456,14 @@ class Trainable(Layer):
         y: Structure = None,
         sample_weight: Structure = None,
         return_dict: bool = False,
+        reset_metrics: bool = True,
     ) -> Any:
-        """Evaluate one batch; returns results as `evaluate` does."""
+        """Evaluate one batch; return results as `evaluate` does.
+
+        The arguments are those of `train_on_batch`.
+        """
         with ShortTraceback(), placement_scope(self.distribution):
-            return on_batch(self, "test", x, y, sample_weight, None, return_dict)
+            return on_batch(self, "test", x, y, sample_weight, None, return_dict, reset_metrics)
 
     @errors.known_arguments
     def predict_on_batch(self, x: Data) -> Structure:

@@ -23,6 +23,7 @@ from hornbeam.layers.preprocessing.index_lookup import IndexLookup
 from hornbeam.models.graph import Graph
 from hornbeam.objects import configuration
 from hornbeam.objects.family import Family
+from hornbeam.older_words import older_words
 from hornbeam.training.columns import column, named_columns
 from hornbeam.typing import Data, FilePath, Structure
 from hornbeam.utils.feature_learning import Lesson, batches_of, teach
@@ -314,6 +315,7 @@ class FeatureSpace(FeatureMakers, Layer):
         """
         return self.call(data)
 
+    @older_words(inputs="data")
     def call(self, data: Any) -> Any:
         """Encode a single sample or a batch, as `__call__` does."""
         if hasattr(data, "to_dict") and not is_frame(data):  # a row of a pandas data frame

@@ -5,17 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from hornbeam import tree
+from hornbeam.core.graph import nodes_of
 from hornbeam.core.tensor import KerasTensor
 
 __all__ = ["get_source_inputs"]
 
 
-def get_source_inputs(tensor: Any) -> Any:
+def get_source_inputs(tensor: Any, layer: Any = None, node_index: int | None = None) -> Any:
     """Return the input tensors that a symbolic tensor is computed from.
 
     Args:
         tensor: A symbolic tensor, or several in any structure. Other things are returned as they
             are, as in Keras.
+        layer: Without effect, an argument of Keras 2: a tensor knows the layer that made it.
+        node_index: Number of the call of `layer` whose inputs are meant, if `tensor` is `None`.
 
     Returns:
         A list of symbolic tensors, each once, in the order in which the graph uses them.
@@ -26,6 +29,8 @@ def get_source_inputs(tensor: Any) -> Any:
         >>> [x.name for x in get_source_inputs(hb.layers.Add()([b, hb.layers.ReLU()(a)]))]
         ['b', 'a']
     """
+    if tensor is None and layer is not None:
+        tensor = nodes_of(layer)[node_index or 0].outputs
     waiting = [x for x in tree.flatten(tensor) if isinstance(x, KerasTensor)]
     if not waiting:
         return tensor

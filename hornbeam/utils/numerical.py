@@ -11,17 +11,22 @@ from hornbeam import ops, settings
 from hornbeam.core.tensor import KerasTensor
 from hornbeam.core.variable import Variable
 from hornbeam.errors import describe
-from hornbeam.typing import ArrayLike
+from hornbeam.older_words import older_words
+from hornbeam.typing import ArrayLike, DType
 
 __all__ = ["normalize", "to_categorical"]
 
 
-def to_categorical(x: ArrayLike, num_classes: int | None = None) -> np.ndarray | jax.Array:
+@older_words(y="x", nb_classes="num_classes")
+def to_categorical(
+    x: ArrayLike, num_classes: int | None = None, dtype: DType | None = None
+) -> np.ndarray | jax.Array:
     """Return class numbers as rows with a single one (one-hot).
 
     Args:
         x: Integers of any shape. A last axis of size 1 is dropped.
         num_classes: Length of a row. Default: the largest number in `x` plus one.
+        dtype: Dtype of the rows; an argument of Keras 2.
 
     Returns:
         A float64 array of shape `x.shape + (num_classes,)`; a JAX array of the default float type
@@ -37,7 +42,7 @@ def to_categorical(x: ArrayLike, num_classes: int | None = None) -> np.ndarray |
                [0., 0., 1.]])
     """
     if isinstance(x, jax.Array) and num_classes is not None:
-        return _one_hot_traced(x, num_classes)
+        return _one_hot_traced(x, num_classes, dtype or settings.floatx())
     try:
         labels = np.asarray(x).astype("int64")
     except (TypeError, ValueError) as error:
@@ -57,7 +62,7 @@ def to_categorical(x: ArrayLike, num_classes: int | None = None) -> np.ndarray |
             f"to_categorical: x holds {worst}, but num_classes={num_classes} leaves room for 0 to "
             f"{num_classes - 1} only. Give a larger num_classes or renumber the classes from 0."
         )
-    rows = np.zeros((labels.size, num_classes))
+    rows = np.zeros((labels.size, num_classes), np.float64 if dtype is None else str(dtype))
     rows[np.arange(labels.size), labels] = 1
     return rows.reshape((*shape, num_classes))
 
@@ -66,9 +71,9 @@ def _label_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     return shape[:-1] if len(shape) > 1 and shape[-1] == 1 else shape
 
 
-def _one_hot_traced(x: jax.Array, num_classes: int) -> jax.Array:
+def _one_hot_traced(x: jax.Array, num_classes: int, dtype: DType) -> jax.Array:
     labels = x.reshape(_label_shape(x.shape))
-    return jax.nn.one_hot(labels, num_classes, dtype=settings.floatx())
+    return jax.nn.one_hot(labels, num_classes, dtype=dtype)
 
 
 def normalize(x: ArrayLike, axis: int = -1, order: float = 2) -> ArrayLike:

@@ -149,8 +149,8 @@ def test_graphs():
     )
     with pytest.raises(ValueError, match="list of 2 values, received 1"):
         run([x])
-    with pytest.raises(ValueError, match="value_and_grad"):
-        K.gradients(K.sum(inner), model.layers[1].kernel)
+    with pytest.raises(ValueError, match="symbolic tensor.*or a variable"):
+        K.gradients(K.sum(inner), "kernel")
 
 
 def test_phases():
