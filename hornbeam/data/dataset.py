@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -49,14 +49,14 @@ class Dataset:
     file_paths: list[str] | None = None
 
     def __init__(self, stage: Stage):
-        self._stage = stage
+        self.stage = stage
         self._seed: int | None = None
         self._passes = 0
 
     # --- sources --------------------------------------------------------------------------------
 
     @classmethod
-    def from_tensor_slices(cls, tensors: Any, name: str | None = None) -> Dataset:
+    def from_tensor_slices(cls, tensors: Any, name: str | None = None) -> Self:
         """Return the rows of arrays, or of a tuple or dictionary of arrays.
 
         Raises:
@@ -69,12 +69,12 @@ class Dataset:
         return cls(stages.Slices(arrays_of(tensors, "from_tensor_slices")))
 
     @classmethod
-    def from_tensors(cls, tensors: Any, name: str | None = None) -> Dataset:
+    def from_tensors(cls, tensors: Any, name: str | None = None) -> Self:
         """Return a data set of one element."""
         return cls(stages.Elements([map_leaves(np.asarray, tensors)]))
 
     @classmethod
-    def from_elements(cls, elements: Sequence[Any]) -> Dataset:
+    def from_elements(cls, elements: Sequence[Any]) -> Self:
         """Return the elements of a list.
 
         Example:
@@ -88,7 +88,7 @@ class Dataset:
         cls, generator: Callable[..., Iterable[Any]], output_types: Any = None,
         output_shapes: Any = None, args: tuple[Any, ...] | None = None,
         output_signature: Any = None, name: str | None = None,
-    ) -> Dataset:  # fmt: skip
+    ) -> Self:  # fmt: skip
         """Return the elements that a function yields; each pass calls it again.
 
         Args:
@@ -127,7 +127,7 @@ class Dataset:
     def from_table(
         cls, table: Any, columns: Sequence[str] | str | None = None,
         target: Sequence[str] | str | None = None,
-    ) -> Dataset:  # fmt: skip
+    ) -> Self:  # fmt: skip
         """Return the rows of a table, as dictionaries with the names of the columns.
 
         Args:
@@ -161,7 +161,7 @@ class Dataset:
     def from_parquet(
         cls, paths: FilePath | Sequence[FilePath], columns: Sequence[str] | str | None = None,
         target: Sequence[str] | str | None = None, batch_size: int | None = None,
-    ) -> Dataset:  # fmt: skip
+    ) -> Self:  # fmt: skip
         """Return the rows of Parquet files, of which row groups are read when they are needed.
 
         `shuffle` changes the order of the row groups, and of the rows within several of them. Needs
@@ -185,7 +185,7 @@ class Dataset:
     def from_tar(
         cls, paths: FilePath | Sequence[FilePath], columns: Sequence[str] | str | None = None,
         target: Sequence[str] | str | None = None,
-    ) -> Dataset:  # fmt: skip
+    ) -> Self:  # fmt: skip
         """Return the samples of tar files in the form of WebDataset.
 
         Consecutive files `key.extension` of one key are a sample: a dictionary with the extensions,
@@ -211,12 +211,12 @@ class Dataset:
         )
 
     @classmethod
-    def range(cls, *args: int, name: str | None = None, output_type: Any = "int64") -> Dataset:
+    def range(cls, *args: int, name: str | None = None, output_type: Any = "int64") -> Self:
         """Return the numbers of `range(*args)`."""
         return cls(stages.Slices(np.arange(*args, dtype=output_type)))
 
     @classmethod
-    def zip(cls, *datasets: Any, name: str | None = None) -> Dataset:
+    def zip(cls, *datasets: Any, name: str | None = None) -> Self:
         """Return tuples (or dictionaries) of the elements of several data sets.
 
         The result is as long as the shortest of them.
@@ -234,7 +234,7 @@ class Dataset:
         def one(data: Any) -> Stage:
             if not isinstance(data, Dataset):
                 raise TypeError(f"Dataset.zip: expected data sets, received {data!r:.80}.")
-            return data._stage
+            return data.stage
 
         return cls(stages.Zip(map_leaves(one, parts)))
 
@@ -261,11 +261,11 @@ class Dataset:
             >>> whole[4:] == list(data.elements(seed=1, epoch=2, start=4))
             True
         """
-        return self._stage.run(Turn(seed, epoch), start)
+        return self.stage.run(Turn(seed, epoch), start)
 
     def row_batches(self) -> stages.Batch | None:
         """Return the stage that makes batches, if the elements are batches of rows of arrays."""
-        stage = self._stage
+        stage = self.stage
         while isinstance(stage, stages.Prefetch):
             stage = stage.before
         return stage if isinstance(stage, stages.Batch) else None
@@ -276,7 +276,7 @@ class Dataset:
         Raises:
             TypeError: If it is infinite or unknown.
         """
-        size = self._stage.size
+        size = self.stage.size
         if size is None or math.isinf(size):
             kind = "unknown" if size is None else "infinite"
             raise TypeError(
@@ -286,7 +286,7 @@ class Dataset:
 
     def cardinality(self) -> int:
         """Return the number of elements, -1 if it is infinite, or -2 if it is unknown."""
-        size = self._stage.size
+        size = self.stage.size
         if size is None:
             return UNKNOWN_CARDINALITY
         return INFINITE_CARDINALITY if math.isinf(size) else int(size)
@@ -299,7 +299,7 @@ class Dataset:
             "-1", "infinitely many"
         ).replace("-2", "an unknown number of")
 
-    def as_numpy(self) -> Dataset:
+    def as_numpy(self) -> Self:
         """Return the same elements with NumPy arrays, whatever `map` returned."""
         return self._then(stages.Convert, lambda element: map_leaves(np.asarray, element))
 
@@ -330,19 +330,19 @@ class Dataset:
             state = reduce_func(state, element)
         return state
 
-    def apply(self, transformation_func: Callable[[Dataset], Dataset]) -> Dataset:
+    def apply(self, transformation_func: Callable[[Dataset], Any]) -> Any:
         """Return a function of this data set."""
         return transformation_func(self)
 
     # --- stages ---------------------------------------------------------------------------------
 
-    def _then(self, stage: type[Stage], *args: Any) -> Dataset:
-        return Dataset(stage(self._stage, *args))  # type: ignore[call-arg]
+    def _then(self, stage: type[Stage], *args: Any) -> Self:
+        return type(self)(stage(self.stage, *args))  # type: ignore[call-arg]
 
     def map(
         self, map_func: Callable[..., Any], num_parallel_calls: int | None = None,
         deterministic: bool | None = None, name: str | None = None, **_: Any,
-    ) -> Dataset:  # fmt: skip
+    ) -> Self:  # fmt: skip
         """Return a function of each element; of a tuple, its parts are the arguments.
 
         Args:
@@ -359,7 +359,7 @@ class Dataset:
         threads = _count("map", "num_parallel_calls", num_parallel_calls, none=1)
         return self._then(stages.Map, map_func, threads)
 
-    def filter(self, predicate: Callable[..., Any], name: str | None = None) -> Dataset:
+    def filter(self, predicate: Callable[..., Any], name: str | None = None) -> Self:
         """Return the elements for which a function is true.
 
         Example:
@@ -371,7 +371,7 @@ class Dataset:
     def batch(
         self, batch_size: int, drop_remainder: bool = False, num_parallel_calls: int | None = None,
         deterministic: bool | None = None, name: str | None = None,
-    ) -> Dataset:  # fmt: skip
+    ) -> Self:  # fmt: skip
         """Return batches of elements, stacked on a new first axis.
 
         Args:
@@ -388,7 +388,7 @@ class Dataset:
     def padded_batch(
         self, batch_size: int, padded_shapes: Any = None, padding_values: Any = None,
         drop_remainder: bool = False, name: str | None = None,
-    ) -> Dataset:  # fmt: skip
+    ) -> Self:  # fmt: skip
         """Return batches of elements, which are padded at their ends to one shape.
 
         Args:
@@ -410,13 +410,13 @@ class Dataset:
         padding = (padded_shapes, padding_values)
         return self._then(stages.Batch, size, bool(drop_remainder), padding)
 
-    def unbatch(self, name: str | None = None) -> Dataset:
+    def unbatch(self, name: str | None = None) -> Self:
         """Return the rows of each element."""
         return self._then(stages.Unbatch)
 
     def rebatch(
         self, batch_size: int, drop_remainder: bool = False, name: str | None = None
-    ) -> Dataset:
+    ) -> Self:
         """Return the same rows in batches of another size.
 
         Example:
@@ -429,7 +429,7 @@ class Dataset:
     def shuffle(
         self, buffer_size: int | None = None, seed: int | None = None,
         reshuffle_each_iteration: bool | None = True, name: str | None = None,
-    ) -> Dataset:  # fmt: skip
+    ) -> Self:  # fmt: skip
         """Return the elements in random order.
 
         Rows of arrays are shuffled completely. Other elements are drawn from a window.
@@ -451,7 +451,7 @@ class Dataset:
         seed = None if seed is None else int(seed) % 2**64
         return self._then(stages.Shuffle, window, seed, reshuffle_each_iteration is not False)
 
-    def cache(self, filename: str | os.PathLike[str] = "", name: str | None = None) -> Dataset:
+    def cache(self, filename: str | os.PathLike[str] = "", name: str | None = None) -> Self:
         """Return the elements of the first complete pass, which are kept in memory.
 
         Raises:
@@ -464,25 +464,25 @@ class Dataset:
             )
         return self._then(stages.Cache)
 
-    def repeat(self, count: int | None = None, name: str | None = None) -> Dataset:
+    def repeat(self, count: int | None = None, name: str | None = None) -> Self:
         """Return the elements several times; without end if `count` is `None` or -1."""
         if count is None or count == -1:
             return self._then(stages.Repeat, None)
         return self._then(stages.Repeat, _count("repeat", "count", count, least=0))
 
-    def take(self, count: int, name: str | None = None) -> Dataset:
+    def take(self, count: int, name: str | None = None) -> Self:
         """Return the first elements; all if `count` is -1."""
         if count == -1:
             return self
         return self._then(stages.Slice, 0, _count("take", "count", count, least=0))
 
-    def skip(self, count: int, name: str | None = None) -> Dataset:
+    def skip(self, count: int, name: str | None = None) -> Self:
         """Return the elements after the first; none if `count` is -1."""
         if count == -1:
             return self.take(0)
         return self._then(stages.Slice, _count("skip", "count", count, least=0))
 
-    def shard(self, num_shards: int, index: int, name: str | None = None) -> Dataset:
+    def shard(self, num_shards: int, index: int, name: str | None = None) -> Self:
         """Return each `num_shards`-th element, from number `index` on."""
         count = _count("shard", "num_shards", num_shards)
         first = _count("shard", "index", index, least=0)
@@ -492,15 +492,15 @@ class Dataset:
             )
         return self._then(stages.Slice, first, None, count)
 
-    def concatenate(self, dataset: Dataset, name: str | None = None) -> Dataset:
+    def concatenate(self, dataset: Dataset, name: str | None = None) -> Self:
         """Return the elements of this data set, then those of another."""
-        return self._then(stages.Concatenate, dataset._stage)
+        return self._then(stages.Concatenate, dataset.stage)
 
-    def enumerate(self, start: int = 0, name: str | None = None) -> Dataset:
+    def enumerate(self, start: int = 0, name: str | None = None) -> Self:
         """Return pairs of a number and an element."""
         return self._then(stages.Enumerate, start)
 
-    def prefetch(self, buffer_size: int = AUTOTUNE, name: str | None = None) -> Dataset:
+    def prefetch(self, buffer_size: int = AUTOTUNE, name: str | None = None) -> Self:
         """Return the same elements, read ahead by a thread.
 
         Args:
@@ -518,7 +518,7 @@ class Dataset:
         self, map_func: Callable[..., Dataset], cycle_length: int | None = None,
         block_length: int = 1, num_parallel_calls: int | None = None,
         deterministic: bool | None = None, name: str | None = None,
-    ) -> Dataset:  # fmt: skip
+    ) -> Self:  # fmt: skip
         """Return the elements of the data sets that a function makes, a few of each in turn.
 
         Args:
@@ -540,14 +540,14 @@ class Dataset:
         block = _count("interleave", "block_length", block_length)
         return self._then(nested.Interleave, _opener("interleave", map_func), cycle, block)
 
-    def flat_map(self, map_func: Callable[..., Dataset], name: str | None = None) -> Dataset:
+    def flat_map(self, map_func: Callable[..., Dataset], name: str | None = None) -> Self:
         """Return the elements of the data sets that a function makes, one after another."""
         return self._then(nested.Interleave, _opener("flat_map", map_func), 1, 1)
 
     def window(
         self, size: int, shift: int | None = None, stride: int = 1, drop_remainder: bool = False,
         name: str | None = None,
-    ) -> Dataset:  # fmt: skip
+    ) -> Self:  # fmt: skip
         """Return windows of consecutive elements, each a data set.
 
         If the elements are tuples or dictionaries, a window is a tuple or dictionary of data sets.
@@ -583,7 +583,7 @@ def _opener(name: str, map_func: Callable[..., Dataset]) -> Callable[[Any, Turn]
             raise TypeError(
                 f"Dataset.{name}: `map_func` must return a Dataset, received {data!r:.80}."
             )
-        return data._stage.run(turn)
+        return data.stage.run(turn)
 
     return open_run
 

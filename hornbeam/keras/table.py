@@ -102,11 +102,28 @@ KERAS_MODULES |= {
 
 # Namespaces of TensorFlow, without `tensorflow.`. Only names in `__all__` of the modules are found.
 TENSORFLOW_MODULES: dict[str, tuple[str, ...]] = {
-    "": ("tensorflow.dtypes",),
+    "": ("tensorflow.dtypes", "tensorflow.root_data"),
     "config": ("tensorflow.config",),
     "dtypes": ("tensorflow.dtypes",),
+    # data and files, on the host
+    "audio": ("tensorflow.audio",),
+    "data": ("tensorflow.data",),
+    "data.experimental": ("tensorflow.data_experimental",),
+    "image": (
+        "tensorflow.image", "tensorflow.image_boxes", "tensorflow.image_colors",
+        "tensorflow.image_files", "tensorflow.image_measures", "tensorflow.image_random",
+    ),
+    "io": ("tensorflow.io", "tensorflow.image_files"),
+    "io.gfile": ("tensorflow.gfile",),
+    "lookup": ("tensorflow.lookup",),
+    "lookup.experimental": ("tensorflow.lookup_experimental",),
+    "ragged": ("tensorflow.ragged",),
+    "sets": ("tensorflow.sets",),
+    "sparse": ("tensorflow.sparse",),
+    "strings": ("tensorflow.strings",),
+    "train": ("tensorflow.example_proto",),
     "random": ("tensorflow.random",),
-}
+}  # fmt: skip
 
 # Additional names of a module: module -> name -> path below `hornbeam`.
 ALIASES: dict[str, dict[str, str]] = {
@@ -190,6 +207,4 @@ ALIASES: dict[str, dict[str, str]] = {
         "swish": "ops.silu",
         "tanh": "ops.tanh",
     },
-    "tensorflow.data": {"AUTOTUNE": "data.AUTOTUNE", "Dataset": "data.Dataset"},
-    "tensorflow.data.experimental": {"AUTOTUNE": "data.AUTOTUNE"},
 }

@@ -50,7 +50,9 @@ INTERPOLATIONS = ("bilinear", "nearest", "area", *list(_KERNELS)[1:])
 
 
 @functools.lru_cache(maxsize=256)
-def _weights(before: int, after: int, interpolation: str) -> tuple[np.ndarray, np.ndarray]:
+def _weights(
+    before: int, after: int, interpolation: str, antialias: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
     """Return which pixels each pixel of a resized axis depends on, and their weights.
 
     Returns:
@@ -66,18 +68,20 @@ def _weights(before: int, after: int, interpolation: str) -> tuple[np.ndarray, n
     else:
         kernel, reach = _KERNELS[interpolation]
         center = (place + 0.5) * scale - 0.5
-        if interpolation == "bicubic":  # TensorFlow's weights are a table with 1024 steps
+        if interpolation == "bicubic" and not antialias:  # TensorFlow's table has 1024 steps
             center = np.rint(center * 1024) / 1024
-        pixels = np.floor(center - reach).astype(int) + np.arange(int(2 * reach) + 2)[:, None]
-        found = kernel(center - pixels)
+        wide = max(scale, 1.0) if antialias else 1.0
+        count = math.ceil(2 * reach * wide) + 2
+        pixels = np.floor(center - reach * wide).astype(int) + np.arange(count)[:, None]
+        found = kernel((center - pixels) / wide)
     found = np.where((pixels >= 0) & (pixels < before), found, 0)
     used = found.any(axis=1)
     weights = (found / found.sum(axis=0)).astype("float32")
     return np.clip(pixels, 0, before - 1)[used], weights[used]
 
 
-def _resize_axis(x: Any, axis: int, after: int, interpolation: str) -> Any:
-    pixels, weights = _weights(x.shape[axis], after, interpolation)
+def _resize_axis(x: Any, axis: int, after: int, interpolation: str, antialias: bool) -> Any:
+    pixels, weights = _weights(x.shape[axis], after, interpolation, antialias)
     shape = [1] * x.ndim
     shape[axis] = after
     terms = (
@@ -133,13 +137,17 @@ def _resize_linearly(x: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return y.reshape(*batch, *size, channels)
 
 
-def resize(x: Any, size: tuple[int, int], interpolation: str = "bilinear") -> Any:
+def resize(
+    x: Any, size: tuple[int, int], interpolation: str = "bilinear", antialias: bool = False
+) -> Any:
     """Return images of another size.
 
     Args:
         x: An array `(..., height, width, channels)` of NumPy or JAX.
         size: Height and width.
         interpolation: A name of `INTERPOLATIONS`.
+        antialias: Whether filters grow with the pixels where an image becomes smaller; `"nearest"`
+            and `"area"` have none.
 
     Returns:
         An array `(..., *size, channels)`, float32; of the dtype of `x` with `"nearest"`.
@@ -153,13 +161,13 @@ def resize(x: Any, size: tuple[int, int], interpolation: str = "bilinear") -> An
         rows = np.floor((np.arange(size[0]) + 0.5) * (height / size[0])).astype(int)
         columns = np.floor((np.arange(size[1]) + 0.5) * (width / size[1])).astype(int)
         return x[..., rows[:, None], columns, :]
-    if interpolation == "bilinear" and isinstance(x, np.ndarray):
+    if interpolation == "bilinear" and isinstance(x, np.ndarray) and not antialias:
         return _resize_linearly(x, size)
     x = x.astype("float32")
     axes = [(x.ndim - 3, size[0]), (x.ndim - 2, size[1])]
     for axis, after in sorted(axes, key=lambda pair: pair[1] / x.shape[pair[0]]):  # smaller first
         if after != x.shape[axis]:
-            x = _resize_axis(x, axis, after, interpolation)
+            x = _resize_axis(x, axis, after, interpolation, antialias)
     return x
 
 
