@@ -80,6 +80,12 @@ KERAS_MODULES |= {
     "wrappers.scikit_learn": ("legacy.scikit_learn",),
 }
 
+# Functions that return data sets return those of `tf.data`, as in Keras with any backend.
+KERAS_MODULES |= {
+    name: ("tensorflow.keras_data", name)
+    for name in ("preprocessing", "preprocessing.image", "preprocessing.text", "utils")
+}
+
 # Modules of TensorFlow 2's optimizers.
 KERAS_MODULES |= {
     name: ("optimizers", "optimizers.schedules")

@@ -85,6 +85,6 @@ def encode_wav(audio: Any, sample_rate: Any, name: str | None = None) -> StringT
         sound.setnchannels(x.shape[1])
         sound.setsampwidth(2)
         sound.setframerate(int(sample_rate))
-        scaled = np.clip(np.rint(x * np.float32(32767)), -32768, 32767)
+        scaled = np.clip(np.rint(x * np.float32(32768)), -32768, 32767)
         sound.writeframes(scaled.astype("<i2").tobytes())
     return StringTensor(file.getvalue())

@@ -25,8 +25,8 @@ from hornbeam.tensorflow.grouping import (
 )
 from hornbeam.tensorflow.host import as_host, dtype_name, host_array
 from hornbeam.tensorflow.pipeline import Rewritten, as_tensors, eager, on_tensors, plain
-from hornbeam.tensorflow.ragged import RaggedTensor
-from hornbeam.tensorflow.sparse import SparseTensor
+from hornbeam.tensorflow.ragged import RaggedRow, RaggedTensor
+from hornbeam.tensorflow.sparse_tensor import SparseTensor
 from hornbeam.tensorflow.specs import TensorSpec, Typed, spec_of
 from hornbeam.tensorflow.string_tensor import StringTensor, as_strings, holds_text, text_of
 
@@ -150,12 +150,17 @@ class Dataset(data.Dataset):
     """
 
     def _then(self, stage: type[Stage], *args: Any) -> Self:
-        made = Dataset(stage(self.stage, *args))  # type: ignore[call-arg]
-        made.class_names, made.file_paths = self.class_names, self.file_paths
-        return made  # type: ignore[return-value]
+        return Dataset(stage(self.stage, *args))  # type: ignore[return-value]
 
     def _rewritten(self, function: Callable[..., Iterator[Any]], size: stages.Size = None) -> Self:
         return self._then(Rewritten, function, size)
+
+    @classmethod
+    def of(cls, dataset: data.Dataset) -> Dataset:
+        """Return a data set of Hornbeam as one of TensorFlow's kind."""
+        made = Dataset(dataset.stage)
+        made.class_names, made.file_paths = dataset.class_names, dataset.file_paths
+        return made
 
     # --- sources --------------------------------------------------------------------------------
 
@@ -168,7 +173,8 @@ class Dataset(data.Dataset):
         rows_of(arrays, "from_tensor_slices")
         if all(isinstance(array, np.ndarray) for array in leaves(arrays)):
             return Dataset(stages.Slices(arrays))
-        return Dataset(stages.Elements(list(stages.each_row(arrays))))
+        rows = stages.each_row(arrays)
+        return Dataset(stages.Elements([map_leaves(_ragged_row, row, arrays) for row in rows]))
 
     @classmethod
     def from_tensors(cls, tensors: Any, name: str | None = None) -> Dataset:  # type: ignore[override]
@@ -369,9 +375,8 @@ class Dataset(data.Dataset):
 
     def with_options(self, options: Options, name: str | None = None) -> Dataset:
         """Return the same elements, with settings that are kept."""
-        made = Dataset(self.stage)
+        made = Dataset.of(self)
         made._options = options
-        made.class_names, made.file_paths = self.class_names, self.file_paths
         return made
 
     # --- stages ---------------------------------------------------------------------------------
@@ -586,6 +591,13 @@ class Dataset(data.Dataset):
                  shard_func: Any = None, name: str | None = None) -> Self:  # fmt: skip
         """Return the elements of the first pass, which are kept in memory; nothing is written."""
         return super().cache()
+
+
+def _ragged_row(row: Any, whole: Any) -> Any:
+    """Return a row in the form in which a batch of rows is ragged again."""
+    if not isinstance(whole, RaggedTensor) or isinstance(row, RaggedTensor):
+        return row
+    return np.asarray(row).view(RaggedRow)
 
 
 def _own(part: data.Dataset) -> Dataset:

@@ -340,7 +340,7 @@ class _Map(Message):
 
     def _lines(self) -> list[str]:
         found = []
-        for name, part in sorted(self.entries.items()):
+        for name, part in self.entries.items():
             lines = [f'key: "{name}"', *_inside("value", part._lines())]
             found += _inside(self._field, lines)
         return found

@@ -91,6 +91,9 @@ class TensorShape(tuple):
         return self + other
 
 
+_OF_TYPES: dict[Any, str] = {str: "string", bytes: "string", int: "int32", float: "float32"}
+
+
 def dtype_name(dtype: Any) -> str:
     """Return the name of a dtype: of NumPy, of JAX, of TensorFlow, a type of Python or a name.
 
@@ -101,10 +104,8 @@ def dtype_name(dtype: Any) -> str:
     if isinstance(dtype, str):
         name = str.__str__(dtype)
         return "string" if name in ("str", "bytes") else name
-    if dtype in (str, bytes):
-        return "string"
-    if dtype in (int, float):
-        return {int: "int32", float: "float32"}[dtype]
+    if isinstance(dtype, type) and dtype in _OF_TYPES:
+        return _OF_TYPES[dtype]
     name = getattr(dtype, "name", None)
     name = name if isinstance(name, str) else np.dtype(dtype).name
     return "string" if name == "object" or name.startswith(("str", "bytes")) else name

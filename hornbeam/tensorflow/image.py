@@ -67,7 +67,7 @@ def resize(
         name: Ignored.
 
     Returns:
-        Images, float32; in their own dtype with `"nearest"`, or if the size stays the same.
+        Images, float32; in their own dtype with `"nearest"`.
 
     Raises:
         ValueError: If the shape, `size` or `method` is wrong.
@@ -84,7 +84,7 @@ def resize(
         wanted = int(np.rint(scale * np.float32(height))), int(np.rint(scale * np.float32(width)))
         wanted = max(wanted[0], 1), max(wanted[1], 1)
     if wanted == (height, width):
-        return images
+        return images if method == "nearest" else images.astype("float32")
     return resizing.resize(images, wanted, method, antialias)
 
 

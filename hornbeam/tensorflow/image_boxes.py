@@ -53,7 +53,7 @@ def _chosen(
         alive[best] = False
         if sigma:
             left *= np.exp(-0.5 / sigma * overlaps[best] ** 2).astype("float32")
-            alive &= (overlaps[best] <= threshold) & (left > least)
+            alive &= left > least
         else:
             alive &= overlaps[best] <= threshold
     return np.array(found, "int32"), np.array(kept, "float32")

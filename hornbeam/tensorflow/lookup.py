@@ -11,7 +11,7 @@ import numpy as np
 from hornbeam.layers.preprocessing.fingerprints import fingerprints
 from hornbeam.tensorflow.host import as_host, dtype_name
 from hornbeam.tensorflow.ragged import RaggedTensor, tensor
-from hornbeam.tensorflow.sparse import SparseTensor
+from hornbeam.tensorflow.sparse_tensor import SparseTensor
 from hornbeam.tensorflow.string_tensor import StringTensor, text_of
 
 __all__ = [

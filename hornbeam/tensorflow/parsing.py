@@ -12,7 +12,7 @@ from hornbeam.errors import FileError
 from hornbeam.tensorflow.example_proto import entries_of
 from hornbeam.tensorflow.host import as_host, dtype_name
 from hornbeam.tensorflow.ragged import RaggedTensor, tensor
-from hornbeam.tensorflow.sparse import SparseTensor
+from hornbeam.tensorflow.sparse_tensor import SparseTensor
 from hornbeam.tensorflow.string_tensor import as_strings
 from hornbeam.tensorflow.wire import fields, floats_of, integers_of
 

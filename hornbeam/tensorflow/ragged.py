@@ -9,18 +9,15 @@ from typing import Any
 import numpy as np
 
 from hornbeam.tensorflow.host import HostTensor, TensorShape, as_host, dtype_name, host_array
-from hornbeam.tensorflow.string_tensor import StringTensor, as_strings, holds_text
+from hornbeam.tensorflow.sparse_tensor import SparseTensor, flat_tensor
+from hornbeam.tensorflow.string_tensor import StringTensor, as_strings
 
 __all__ = ["RaggedTensor", "boolean_mask", "constant", "map_flat_values", "range", "stack"]
 
 
 def tensor(x: Any, dtype: Any = None) -> Any:
     """Return values as a tensor on the host: of text, of numbers, or ragged as they are."""
-    if isinstance(x, (RaggedTensor, StringTensor)):
-        return x
-    if holds_text(x) or (dtype is not None and dtype_name(dtype) == "string"):
-        return as_strings(x)
-    return as_host(x, dtype)
+    return x if isinstance(x, RaggedTensor) else flat_tensor(x, dtype)
 
 
 class RaggedTensor:
@@ -257,11 +254,28 @@ class RaggedTensor:
         """Return the rows with several axes as one."""
         if outer_axis == inner_axis:
             return self
-        if outer_axis > 0:
+        outer_axis, inner_axis = (axis % self.ndim for axis in (outer_axis, inner_axis))
+        if outer_axis > 1:
             return self.with_values(self.values.merge_dims(outer_axis - 1, inner_axis - 1))
-        if inner_axis == 1:
-            return self.values
-        return self.values.merge_dims(0, inner_axis - 1)
+        inner, splits = self.values, self.row_splits
+        for _ in builtins.range(inner_axis - 1):
+            if not isinstance(inner, RaggedTensor):
+                inner = inner.reshape(-1, *inner.shape[2:])
+                splits = splits * (len(inner) // max(len(self.values), 1))
+                continue
+            inner, splits = inner.values, inner.row_splits[splits]
+        return inner if outer_axis == 0 else RaggedTensor(inner, splits)
+
+    def to_sparse(self, name: str | None = None) -> SparseTensor:
+        """Return the values and their places; the rows must not be ragged themselves."""
+        if isinstance(self.values, RaggedTensor) or self.values.ndim > 1:
+            raise ValueError(
+                "RaggedTensor.to_sparse: the rows must hold values, not rows. Call `merge_dims`."
+            )
+        lengths = np.diff(self.row_splits)
+        columns = np.arange(len(self.values)) - np.repeat(np.asarray(self.row_starts()), lengths)
+        places = np.stack([np.asarray(self.value_rowids()), columns], axis=1)
+        return SparseTensor(places, self.values, self.bounding_shape())
 
     # --- conversion -----------------------------------------------------------------------------
 
@@ -396,6 +410,15 @@ def _joined(parts: Sequence[Any]) -> Any:
     return tensor(np.concatenate([np.asarray(part) for part in parts]))
 
 
+class RaggedRow(np.ndarray):
+    """A row of a ragged tensor in a pipeline; a batch of such rows is a ragged tensor again."""
+
+    @classmethod
+    def stacked(cls, parts: Sequence[Any]) -> RaggedTensor:
+        """Return rows as a ragged tensor."""
+        return RaggedTensor.stacked([np.asarray(part) for part in parts])
+
+
 def constant(
     pylist: Any, dtype: Any = None, ragged_rank: int | None = None, inner_shape: Any = None,
     name: str | None = None, row_splits_dtype: Any = "int64",
@@ -486,7 +509,8 @@ def range(
     if limits is None:
         starts, limits = 0, starts
     bounds = np.broadcast_arrays(host_array(starts), host_array(limits), host_array(deltas))
-    rows = [np.arange(*row, dtype=dtype and dtype_name(dtype)) for row in
+    kind = np.result_type(*bounds) if dtype is None else dtype_name(dtype)
+    rows = [np.arange(*row, dtype=kind) for row in
             zip(*(np.atleast_1d(b) for b in bounds), strict=True)]  # fmt: skip
     return RaggedTensor.stacked(rows)
 

@@ -44,6 +44,14 @@ def _unicode_class(kind: str) -> str:
     return "".join(f"\\U{low:08x}-\\U{high:08x}" for low, high in ranges)
 
 
+@functools.lru_cache
+def _others(posix: str) -> str:
+    """Return the characters that are not in a class."""
+    known = re.compile(f"[{_POSIX[posix]}]")
+    ascii_ones = [f"\\x{code:02x}" for code in range(128) if not known.match(chr(code))]
+    return "".join(ascii_ones) + r"\x80-\U0010ffff"
+
+
 def _token(match: re.Match[str], inside: bool) -> str:
     """Return a token of RE2 in Python's syntax, in or outside of a set of characters."""
     found = match.groupdict()
@@ -61,9 +69,9 @@ def _token(match: re.Match[str], inside: bool) -> str:
     if found["code"]:
         return f"\\U{int(found['code'], 16):08x}"
     if found["posix"] and inside:
-        if found["posix"] not in _POSIX or found["not"]:
-            raise ValueError(f"{match.group()} in a regular expression is not supported.")
-        return _POSIX[found["posix"]]
+        if found["posix"] not in _POSIX:
+            raise ValueError(f"{match.group()} in a regular expression is not known.")
+        return _others(found["posix"]) if found["not"] else _POSIX[found["posix"]]
     text = match.group()
     if text == "\\z" or (text == "$" and not inside):
         return r"\Z"
@@ -138,6 +146,8 @@ def replaced(pattern: str, rewrite: str, everywhere: bool) -> Callable[[bytes], 
         b'baba'
     """
     engine = compiled(pattern)
+    if any(int(number) > engine.groups for number in re.findall(r"(?<!\\)\\(\d)", rewrite)):
+        return lambda text: text  # as TensorFlow does
     write = _rewriting(rewrite, engine.groups)
 
     def replace(text: bytes) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hornbeam.tensorflow.host import TensorShape
 from hornbeam.tensorflow.ragged import RaggedTensor
-from hornbeam.tensorflow.sparse import SparseTensor
+from hornbeam.tensorflow.sparse_tensor import SparseTensor
 from hornbeam.tensorflow.specs import RaggedTensorSpec, SparseTensorSpec, TensorSpec
 
 __all__ = [

@@ -8,7 +8,7 @@ import numpy as np
 
 from hornbeam.tensorflow.host import as_host
 from hornbeam.tensorflow.ragged import tensor
-from hornbeam.tensorflow.sparse import SparseTensor
+from hornbeam.tensorflow.sparse_tensor import SparseTensor
 from hornbeam.tensorflow.string_tensor import StringTensor
 
 __all__ = ["difference", "intersection", "size", "union"]

@@ -10,7 +10,7 @@ from hornbeam.data.elements import leaves, map_leaves
 from hornbeam.tensorflow.host import TensorShape, dtype_name
 from hornbeam.tensorflow.pipeline import Rewritten, as_tensors
 from hornbeam.tensorflow.ragged import RaggedTensor
-from hornbeam.tensorflow.sparse import SparseTensor
+from hornbeam.tensorflow.sparse_tensor import SparseTensor
 
 __all__ = [
     "DatasetSpec", "RaggedTensorSpec", "SparseTensorSpec", "TensorSpec", "Typed", "spec_of",

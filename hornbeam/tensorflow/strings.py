@@ -297,8 +297,8 @@ def reduce_join(
     if isinstance(inputs, RaggedTensor):
         return _joined_rows(inputs, axis, mark)
     x = as_strings(inputs, "inputs").array
-    axes = list(range(x.ndim)) if axis is None else np.atleast_1d(host_array(axis)).tolist()
-    axes = [int(a) % max(x.ndim, 1) for a in axes]
+    axes = range(x.ndim)[::-1] if axis is None else np.atleast_1d(host_array(axis)).tolist()
+    axes = [int(a) % max(x.ndim, 1) for a in axes][::-1]  # the first one varies the fastest
     if not axes:
         return StringTensor(x)
     moved = np.moveaxis(x, axes, range(-len(axes), 0))
