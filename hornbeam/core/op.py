@@ -15,8 +15,10 @@ from hornbeam import errors, tree
 from hornbeam.core.forks import check_not_forked
 from hornbeam.core.graph import Operation, describe_inputs
 from hornbeam.core.op_table import OPS, OpInfo
+from hornbeam.core.tape_trace import tape_trace
 from hornbeam.core.tensor import KerasTensor, any_symbolic
 from hornbeam.core.tracebacks import shortened
+from hornbeam.core.units import Units
 from hornbeam.core.variable import Variable
 from hornbeam.typing import Structure
 
@@ -125,6 +127,8 @@ def op(module: str, class_name: str | None = None) -> Callable[[Function], Funct
             check_not_forked()
             if not any_symbolic(args, kwargs):
                 try:
+                    if (trace := tape_trace()) is not None and module != "random":
+                        return _run_recorded(trace, function, args, kwargs)
                     return function(*args, **kwargs)
                 except Exception as error:
                     raise shortened(error) from error.__cause__
@@ -143,6 +147,18 @@ def op(module: str, class_name: str | None = None) -> Callable[[Function], Funct
         return public  # type: ignore[return-value]
 
     return lift
+
+
+_units = Units()
+
+
+def _run_recorded(trace: Any, function: Callable[..., Any], args: tuple, kwargs: dict) -> Any:
+    """Run an op as one operation of the open tapes, if they follow one of its arguments."""
+    arrays = jax.tree.leaves((args, kwargs))
+    values = [x.value if isinstance(x, Variable) else x for x in arrays]
+    if not trace.track(values):
+        return function(*args, **kwargs)
+    return _units.run(function, args, kwargs)
 
 
 def _split(info: OpInfo, bound: inspect.BoundArguments) -> tuple[inspect.BoundArguments, dict]:

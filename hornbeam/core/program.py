@@ -21,6 +21,7 @@ from hornbeam import errors
 from hornbeam.core.forks import check_not_forked
 from hornbeam.core.placement import Placement, current_placement, place_batch, place_variable
 from hornbeam.core.structure import rules_version
+from hornbeam.core.tape_trace import outside_tapes
 from hornbeam.core.traces import inner_jaxprs
 from hornbeam.core.variable import Overlay, Variable
 from hornbeam.typing import Structure
@@ -180,7 +181,7 @@ class Program:
 
     def __call__(self, *args: Any) -> Any:
         """Run the function once."""
-        with self._memory_explained(args):
+        with outside_tapes(), self._memory_explained(args):
             return self._run(lambda carried: carried.once, self.place(args))
 
     def loop(self, slabs: tuple[Any, ...], start: int, count: int) -> Structure:
@@ -196,7 +197,7 @@ class Program:
             axis of the length of the slabs, of which the first `count` are filled.
         """
         one = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), slabs)
-        with self._memory_explained(one):
+        with outside_tapes(), self._memory_explained(one):
             return self._run(lambda carried: carried.loop, self.place(slabs, 1), start, count)
 
     @contextlib.contextmanager

@@ -24,13 +24,14 @@ from hornbeam.core.checks import check_choice, check_flag, check_name, check_sha
 from hornbeam.core.forks import check_not_forked
 from hornbeam.core.initial import initial_value
 from hornbeam.core.loading import current_loading
+from hornbeam.core.tape_trace import tape_trace
 from hornbeam.core.traces import accept_as_argument, current_trace, without_inner_traces
 from hornbeam.dtypes import is_float, standardize_dtype
 from hornbeam.typing import DType, Tensor
 
 __all__ = [
-    "Overlay", "Variable", "autocast_scope", "current_overlay", "outside_overlays",
-    "value_and_grad",
+    "Overlay", "Variable", "autocast_scope", "current_autocast", "current_overlay",
+    "outside_overlays", "value_and_grad",
 ]  # fmt: skip
 
 _overlay: ContextVar[Overlay | None] = ContextVar("hornbeam_overlay", default=None)
@@ -99,6 +100,15 @@ class Overlay:
             return jnp.zeros(variable._shape, variable._dtype)
         return variable._array()
 
+    def replace(self, variable: Variable, equal: Tensor) -> None:
+        """Replace the array of `variable` by another with the same numbers."""
+        if variable in self._values:
+            self._values[variable] = equal
+        elif self._outer is not None:
+            self._outer.replace(variable, equal)
+        else:
+            variable._value = equal
+
     def assign(self, variable: Variable, value: Tensor) -> None:
         """Set the value of `variable` inside the block."""
         if variable not in self._mapped:
@@ -110,6 +120,11 @@ class Overlay:
 def current_overlay() -> Overlay | None:
     """Return the innermost overlay of this context, or `None`."""
     return _overlay.get()
+
+
+def current_autocast() -> str | None:
+    """Return the dtype in which floating-point variables are read, `None` as they are stored."""
+    return _autocast.get()
 
 
 @contextmanager
@@ -301,10 +316,23 @@ class Variable:
             value: Any = self._array()
         else:
             value = overlay.value_of(self)
+        if (tapes := tape_trace()) is not None:
+            known = tapes.read(self, value)
+            if known is not value:
+                self._replace(known)
+                value = known
         dtype = _autocast.get()
         if dtype is not None and self.autocast and dtype != self._dtype and is_float(self._dtype):
             return value.astype(dtype)
         return value
+
+    def _replace(self, equal: Any) -> None:
+        """Replace the array by another with the same numbers."""
+        overlay = _overlay.get()
+        if overlay is not None:
+            overlay.replace(self, equal)
+        else:
+            self._value = equal
 
     def _array(self) -> jax.Array:
         if isinstance(self._value, np.ndarray):  # zeros that were not read yet

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from hornbeam.keras.modules import face_module, is_face_name, why_missing
+from hornbeam.tensorflow.methods import add_methods, remove_methods
 
 __all__ = ["FaceFinder", "install_as_keras", "uninstall_as_keras"]
 
@@ -50,7 +51,12 @@ class FaceFinder(MetaPathFinder, Loader):
         return face_module(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Do nothing; a stand-in looks up each attribute when it is used."""
+        """Do nothing; a stand-in looks up each attribute when it is used.
+
+        With `tensorflow`, arrays get the methods of its tensors.
+        """
+        if module.__name__ == "tensorflow":
+            add_methods()
 
 
 _finder = FaceFinder()
@@ -114,6 +120,7 @@ def uninstall_as_keras() -> None:
     if _finder not in sys.meta_path:
         return
     sys.meta_path.remove(_finder)
+    remove_methods()
     _spawning.get_preparation_data = _describe_process
     for name in [name for name in sys.modules if _is_below_root(name)]:
         del sys.modules[name]

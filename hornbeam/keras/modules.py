@@ -113,7 +113,8 @@ def _places(name: str) -> tuple[str, ...] | None:
     """Return the Hornbeam modules behind a stand-in, or `None` if there is no such stand-in."""
     top, _, inner = name.partition(".")
     if top == "tensorflow" and inner in TENSORFLOW_MODULES:
-        return tuple(f"hornbeam.{place}" for place in TENSORFLOW_MODULES[inner])
+        places = [f"hornbeam.{place}" for place in TENSORFLOW_MODULES[inner]]
+        return tuple(place for place in places if _exists(place))
     if name in _PLAIN_PARENTS or (name in ALIASES and name not in KERAS_ROOTS):
         return ()
     for root in KERAS_ROOTS:

@@ -24,6 +24,7 @@ from hornbeam.core.graph import Operation
 from hornbeam.core.loading import count_work
 from hornbeam.core.provenance import is_library_code, refuse_call_by_real_keras
 from hornbeam.core.remat import current_scope
+from hornbeam.core.tape_trace import tape_trace
 from hornbeam.core.tensor import any_symbolic
 from hornbeam.core.tracebacks import shortened
 from hornbeam.core.tracing import infer, shape_with_unknowns
@@ -44,6 +45,7 @@ from hornbeam.layers.explain import explained
 from hornbeam.layers.input_spec import check_input_spec
 from hornbeam.layers.mask_passing import attach_masks, fill_masks, output_masks
 from hornbeam.layers.quantization import Quantization
+from hornbeam.layers.recorded import call_recorded
 from hornbeam.layers.shapes import pop_input_shape, shape_from_config, shape_of, tensors_of
 from hornbeam.objects.configuration import serialize
 from hornbeam.objects.constructor import constructor_config, from_constructor_config
@@ -331,7 +333,10 @@ class Layer(Quantization):
                     function = (
                         self.call if self._remat is None else self._remat.wrap(self, self.call)
                     )
-                    outputs = function(*args, **kwargs)
+                    if tape_trace() is None or self._remat is not None:
+                        outputs = function(*args, **kwargs)
+                    else:
+                        outputs = call_recorded(self, function, args, kwargs)
         if self._initial_weights is not None:
             initial, self._initial_weights = self._initial_weights, None
             self.set_weights(initial)

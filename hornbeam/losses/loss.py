@@ -12,7 +12,10 @@ from hornbeam.checked import checked
 from hornbeam.core.convert import convert
 from hornbeam.core.masks import get_mask
 from hornbeam.core.naming import auto_name, to_snake_case
+from hornbeam.core.provenance import is_library_code
+from hornbeam.core.tape_trace import tape_trace
 from hornbeam.core.tensor import any_symbolic
+from hornbeam.core.units import Units
 from hornbeam.dtype_policies import DTypePolicy, get_policy
 from hornbeam.losses.targets import averages_numbers, one_number_a_row
 from hornbeam.objects.configuration import serialize
@@ -150,6 +153,19 @@ class Loss:
         """
         if any_symbolic(y_true, y_pred):
             return self.call(y_true, y_pred)
+        if tape_trace() is not None and (key := self._settings_key()) is not None:
+            return _units.run(self._reduced, (y_true, y_pred, sample_weight), {}, key)
+        return self._reduced(y_true, y_pred, sample_weight)
+
+    def _settings_key(self) -> Any:
+        """Return what makes two losses compute the same; `None` if the user's code runs in them."""
+        functions = [type(self), *(x for x in vars(self).values() if callable(x))]
+        if not all(map(is_library_code, functions)):
+            return None
+        own = {k: v for k, v in vars(self).items() if k not in ("name", "_captured", "_dtype_policy")}
+        return type(self), self.dtype, tuple(own.items())
+
+    def _reduced(self, y_true: Any, y_pred: Any, sample_weight: Any) -> Any:
         predictions = tree.flatten(y_pred)
         mask = get_mask(predictions[0]) if len(predictions) == 1 else None
         y_true, y_pred = tree.map_structure(
@@ -190,6 +206,9 @@ class Loss:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, reduction={self.reduction}>"
+
+
+_units = Units()
 
 
 def squeeze_or_expand(values: Tensor, weights: Tensor) -> tuple[Any, Any]:

@@ -10,6 +10,7 @@ import inspect
 import math
 import re
 import warnings
+import weakref
 from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any, Self, TypeAlias
 
@@ -21,7 +22,9 @@ from hornbeam import errors
 from hornbeam.checked import Fraction, NonNegative, Positive, Range, check, checked, unexpected
 from hornbeam.core import naming
 from hornbeam.core.program import Program
-from hornbeam.core.variable import Overlay, Variable, outside_overlays
+from hornbeam.core.provenance import is_library_code
+from hornbeam.core.traces import current_trace
+from hornbeam.core.variable import Overlay, Variable, current_overlay, outside_overlays
 from hornbeam.objects.configuration import deserialize, serialize
 from hornbeam.objects.constructor import constructor_config
 from hornbeam.ops.rows import RowSum, dense
@@ -219,12 +222,45 @@ class Optimizer(OptimizerState):
             (g if as_given and isinstance(g, RowSum) else dense(g), v)
             for g, v in zip(grads, variables, strict=True) if g is not None
         ]  # fmt: skip
+        if self._runs_compiled(pairs):
+            self._apply_compiled(pairs)
+        else:
+            self._apply_pairs(pairs)
+
+    def _apply_pairs(self, pairs: list[tuple[Any, Variable]]) -> None:
         pairs = [(self._unscaled(g, v), v) for g, v in pairs]
         if not self.gradient_accumulation_steps:
             self._change(pairs)
         else:
             self._accumulate(pairs)
         self._iterations.assign_add(1)
+
+    def _runs_compiled(self, pairs: list[tuple[Any, Variable]]) -> bool:
+        """Return whether the update runs in plain code, and only Hornbeam's own code."""
+        return (
+            current_overlay() is None
+            and current_trace() is None
+            and is_library_code(type(self))
+            and not any(isinstance(g, (RowSum, jax.core.Tracer)) for g, _ in pairs)
+            and all(v.constraint is None or is_library_code(v.constraint) for _, v in pairs)
+            and (not callable(rate := self._learning_rate) or is_library_code(rate))
+        )
+
+    def _apply_compiled(self, pairs: list[tuple[Any, Variable]]) -> None:
+        """Update variables in one compiled program, which is kept."""
+        variables = tuple(v for _, v in pairs)
+        programs = _updates.setdefault(self, {})
+        program = programs.get(variables)
+        if program is None:
+            optimizer = weakref.ref(self)
+
+            def update(gradients: list[Any]) -> None:
+                pairs = list(zip(gradients, variables, strict=True))
+                optimizer()._apply_pairs(pairs)  # type: ignore[union-attr]
+
+            # Callers often hold the values of variables, so these are not donated.
+            program = programs[variables] = Program(update, variables, donate=False)
+        program([g for g, _ in pairs])
 
     def _unscaled(self, gradient: Any, variable: Variable) -> Any:
         if self.loss_scale_factor is None or variable.overwrite_with_gradient:
@@ -476,3 +512,6 @@ def _with_rate(update_step: Callable[..., None]) -> Callable[..., None]:
 
 def _norm(grads: list[Any]) -> Any:
     return jnp.sqrt(sum(jnp.sum(jnp.square(g.astype("float32"))) for g in grads))
+
+# Compiled updates of each optimizer, by the variables that they update.
+_updates: weakref.WeakKeyDictionary[Any, dict[Any, Program]] = weakref.WeakKeyDictionary()

@@ -9,7 +9,5 @@ from hornbeam.tensorflow.specs import RaggedTensorSpec, SparseTensorSpec, Tensor
 
 __all__ = [
     "RaggedTensor", "RaggedTensorSpec", "SparseTensor", "SparseTensorSpec", "TensorShape",
-    "TensorSpec", "string",
+    "TensorSpec",
 ]  # fmt: skip
-
-string = "string"
