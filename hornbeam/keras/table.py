@@ -124,6 +124,12 @@ TENSORFLOW_MODULES: dict[str, tuple[str, ...]] = {
     "distribute": ("tensorflow.distribute",),
     "distribute.experimental": ("tensorflow.distribute",),
     "dtypes": ("tensorflow.dtypes",),
+    # parts of models, which Keras has too
+    "initializers": ("initializers",),
+    "losses": ("losses",),
+    "metrics": ("metrics",),
+    "optimizers": ("legacy.optimizers", "optimizers"),
+    "optimizers.schedules": ("optimizers.schedules",),
     # data and files, on the host
     "audio": ("tensorflow.audio",),
     "data": ("tensorflow.data",),

@@ -197,7 +197,9 @@ def meshgrid(*args: Any, **kwargs: Any) -> Any:
     return list(ops.meshgrid(*map(tensor, args), indexing=indexing))
 
 
-def sequence_mask(lengths: Any, maxlen: Any = None, dtype: Any = "bool", name: Any = None) -> Any:
+def sequence_mask(
+    lengths: Any, maxlen: Any = None, dtype: Any = "bool", name: Any = None
+) -> Any:
     """Return a mask that is true for the first positions of each row."""
     lengths = tensor(lengths)
     n = int(jnp.max(lengths)) if maxlen is None else int(maxlen)
@@ -380,9 +382,7 @@ def slice(input_: Any, begin: Any, size: Any, name: Any = None) -> Any:
     x = tensor(input_)
     starts, sizes = _sizes(begin), _sizes(size)
     if not any(isinstance(n, jax.core.Tracer) for n in starts):
-        return x[
-            tuple(_slice(b, None if n == -1 else b + n) for b, n in zip(starts, sizes, strict=True))
-        ]
+        return x[tuple(_slice(b, None if n == -1 else b + n) for b, n in zip(starts, sizes, strict=True))]
     sizes = tuple(d if n == -1 else n for n, d in zip(sizes, x.shape, strict=True))
     return jax.lax.dynamic_slice(x, starts, sizes)
 
@@ -530,9 +530,7 @@ def where(condition: Any, x: Any = None, y: Any = None, name: Any = None) -> Any
         chosen = with_values(condition, "where", "give `x` and `y`")
         return jnp.argwhere(chosen)
     if holds_text(x) or holds_text(y):
-        return StringTensor(
-            np.where(np.asarray(condition), as_strings(x).array, as_strings(y).array)
-        )
+        return StringTensor(np.where(np.asarray(condition), as_strings(x).array, as_strings(y).array))
     return ops.where(tensor(condition), x if np.isscalar(x) else tensor(x),
                      y if np.isscalar(y) else tensor(y))  # fmt: skip
 

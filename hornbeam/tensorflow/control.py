@@ -141,9 +141,7 @@ def _as_list(result: Any, before: Any) -> list[Any]:
 
 def _same(result: Any, before: Any) -> tuple[Any, ...]:
     found = tuple(_as_list(result, before))
-    return jax.tree.map(
-        lambda new, old: jnp.asarray(new, jnp.result_type(old)), found, tuple(before)
-    )
+    return jax.tree.map(lambda new, old: jnp.asarray(new, jnp.result_type(old)), found, tuple(before))
 
 
 def _length(elems: Any) -> int:

@@ -605,6 +605,8 @@ def _own(part: data.Dataset) -> Dataset:
 
 
 def _fill(value: Any) -> Any:
+    if value is None:
+        return None
     found = plain(value)
     return found.item() if found.dtype == object else found[()]
 

@@ -44,7 +44,9 @@ def _require(holds: Any, name: str, message: Any, *shown: Any) -> None:
 def _compared(name: str, holds: Callable[[Any, Any], Any]) -> Any:
     """Return the check of a comparison between all elements of two tensors."""
 
-    def check(x: Any, y: Any, message: Any = None, summarize: Any = None, name: Any = None) -> None:
+    def check(
+        x: Any, y: Any, message: Any = None, summarize: Any = None, name: Any = None
+    ) -> None:
         a, b = _values(x), _values(y)
         _require(holds(a, b), check.__name__, message, a, b)
 

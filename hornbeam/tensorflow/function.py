@@ -117,10 +117,7 @@ class Function:
             unit = self._units[key] = Unit(self._of_arrays(form, are_arrays, settings))
         try:
             return unit(*arrays)
-        except (
-            jax.errors.ConcretizationTypeError,
-            jax.errors.NonConcreteBooleanIndexError,
-        ) as error:
+        except (jax.errors.ConcretizationTypeError, jax.errors.NonConcreteBooleanIndexError) as error:
             return self._run_plain(error, args, kwargs)
         except jax.errors.JAXTypeError as error:
             return self._run_plain(error, args, kwargs)
@@ -314,11 +311,7 @@ def py_function(func: Any = None, inp: Any = None, Tout: Any = None, name: Any =
 
 
 def numpy_function(
-    func: Any = None,
-    inp: Any = None,
-    Tout: Any = None,
-    stateful: bool = True,
-    name: Any = None,  # noqa: N803
+    func: Any = None, inp: Any = None, Tout: Any = None, stateful: bool = True, name: Any = None  # noqa: N803
 ) -> Any:
     """Return what a function of NumPy's arrays makes of tensors; see `py_function`."""
 

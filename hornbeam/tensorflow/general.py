@@ -59,9 +59,7 @@ class IndexedSlices:
         """Return the table with zeros in the other rows, the sum where a number comes twice."""
         if self.dense_shape is None:
             raise ValueError("IndexedSlices: `dense_shape` is missing, so there is no dense form.")
-        return (
-            jnp.zeros(_tuple(self.dense_shape), self.values.dtype).at[self.indices].add(self.values)
-        )
+        return jnp.zeros(_tuple(self.dense_shape), self.values.dtype).at[self.indices].add(self.values)
 
 
 class DeviceSpec:

@@ -184,7 +184,9 @@ def qr(input: Any, full_matrices: bool = False, name: Any = None) -> Any:
     return tuple(ops.qr(tensor(input), mode="complete" if full_matrices else "reduced"))
 
 
-def svd(tensor: Any, full_matrices: bool = False, compute_uv: bool = True, name: Any = None) -> Any:
+def svd(
+    tensor: Any, full_matrices: bool = False, compute_uv: bool = True, name: Any = None
+) -> Any:
     """Return the singular values, and the left and right singular vectors in columns."""
     found = ops.svd(_tensor(tensor), full_matrices, compute_uv)
     if not compute_uv:

@@ -81,9 +81,7 @@ def _same_integer(x: Any, result: Any) -> Any:
     return result if is_float(device_dtype(x.dtype)) else ops.cast(result, device_dtype(x.dtype))
 
 
-def reduce_sum(
-    input_tensor: Any, axis: Any = None, keepdims: bool = False, name: Any = None
-) -> Any:
+def reduce_sum(input_tensor: Any, axis: Any = None, keepdims: bool = False, name: Any = None) -> Any:
     """Return the sum over axes, in the dtype of the tensor."""
     x = tensor(input_tensor)
     return _same_integer(x, ops.sum(x, axis=static(axis), keepdims=bool(keepdims)))
@@ -103,11 +101,7 @@ def reduce_mean(
     """Return the mean over axes; that of integers is cut to an integer, as in TensorFlow."""
     x = tensor(input_tensor)
     mean = ops.mean(x, axis=static(axis), keepdims=bool(keepdims))
-    return (
-        mean
-        if is_float(device_dtype(x.dtype))
-        else ops.cast(ops.trunc(mean), device_dtype(x.dtype))
-    )
+    return mean if is_float(device_dtype(x.dtype)) else ops.cast(ops.trunc(mean), device_dtype(x.dtype))
 
 
 def reduce_euclidean_norm(
@@ -304,11 +298,7 @@ def confusion_matrix(
     rows, columns = cast(tensor(labels), "int32"), cast(tensor(predictions), "int32")
     n = num_classes or int(jnp.maximum(rows.max(), columns.max())) + 1
     added = jnp.ones(rows.shape, device_dtype(dtype)) if weights is None else tensor(weights)
-    return (
-        jnp.zeros((n, n), device_dtype(dtype))
-        .at[rows, columns]
-        .add(added.astype(device_dtype(dtype)))
-    )
+    return jnp.zeros((n, n), device_dtype(dtype)).at[rows, columns].add(added.astype(device_dtype(dtype)))
 
 
 # --- segments ---------------------------------------------------------------------------------

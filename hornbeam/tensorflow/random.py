@@ -92,9 +92,7 @@ def gamma(
     name: Any = None,
 ) -> Any:  # fmt: skip
     """Return `shape` draws for each pair of `alpha` and `beta` of the gamma distribution."""
-    a, b = jnp.broadcast_arrays(
-        tensor(alpha, device_dtype(dtype)), tensor(1 if beta is None else beta)
-    )
+    a, b = jnp.broadcast_arrays(tensor(alpha, device_dtype(dtype)), tensor(1 if beta is None else beta))
     return jax.random.gamma(_key(seed), a, (*_sizes(shape), *a.shape), device_dtype(dtype)) / b
 
 
@@ -162,9 +160,7 @@ def stateless_gamma(
     return x if beta is None else x / tensor(beta)
 
 
-def stateless_poisson(
-    shape: Any, seed: Any, lam: Any, dtype: Any = "int32", name: Any = None
-) -> Any:
+def stateless_poisson(shape: Any, seed: Any, lam: Any, dtype: Any = "int32", name: Any = None) -> Any:
     """Return draws of the Poisson distribution that depend on `seed` alone."""
     return cast(jax.random.poisson(_fixed_key(seed), tensor(lam), _sizes(shape)), dtype)
 

@@ -55,9 +55,7 @@ class GradientTape:
 
     def __enter__(self) -> GradientTape:
         if self._tape.is_open:
-            raise ValueError(
-                "GradientTape: it records already. Make a new one for the inner block."
-            )
+            raise ValueError("GradientTape: it records already. Make a new one for the inner block.")
         if not self._persistent:
             self._tape.clear()
             self._is_used = False

@@ -17,10 +17,10 @@ __all__ = ["TextLayer", "as_host_array", "is_text"]
 
 
 def is_text(x: Any) -> bool:
-    """Return whether an array or a symbolic tensor holds text."""
+    """Return whether an array, a symbolic tensor or a `StringTensor` holds text."""
     if isinstance(x, KerasTensor):
         return x.dtype == "string"
-    return isinstance(x, np.ndarray) and x.dtype.kind in "USOT"
+    return x.dtype.kind in "USOT" if isinstance(x, np.ndarray) else hasattr(x, "is_text")
 
 
 def as_host_array(x: Any, label: str) -> np.ndarray:
