@@ -42,11 +42,14 @@ class _FromFiles(Dataset):
 
     def __init__(self, filenames: Any, read: Callable[[str], Iterator[Any]], parallel: Any):
         names = _names(filenames)
-        if parallel is None:
-            elements = lambda: itertools.chain.from_iterable(map(read, names()))  # noqa: E731
-        else:  # several files in turn, as TensorFlow reads them
-            count = int(parallel) if int(parallel) > 0 else _FILES_AT_ONCE
-            elements = lambda: _in_turn(map(read, names()), count)  # noqa: E731
+
+        def elements() -> Iterator[Any]:
+            runs = map(read, names())
+            if parallel is None:
+                return itertools.chain.from_iterable(runs)
+            # Several files in turn, as TensorFlow reads them.
+            return _in_turn(runs, int(parallel) if int(parallel) > 0 else _FILES_AT_ONCE)
+
         super().__init__(stages.Elements(elements))
 
 
@@ -149,7 +152,7 @@ def _csv_rows(
     """Yield the fields of each row of a CSV file; empty lines are left out."""
     with open_compressed(path, compression, "CsvDataset") as file:
         text = io.TextIOWrapper(file, "utf-8", "surrogateescape", newline="")
-        quoting = csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
+        quoting: Any = csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
         rows = csv.reader(text, delimiter=delimiter, quoting=quoting)
         yield from (row for number, row in enumerate(rows) if row and (number or not header))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import itertools
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Self
 
@@ -14,6 +13,18 @@ from hornbeam import data
 from hornbeam.data import nested, stages
 from hornbeam.data.elements import leaves, map_leaves, rows_of
 from hornbeam.data.stages import Stage, Turn
+from hornbeam.tensorflow.dataset_parts import (
+    Endless,
+    Numbered,
+    Options,
+    as_numpy,
+    filling,
+    fitting,
+    number,
+    ragged_row,
+    rows_to_slice,
+    signature_of,
+)
 from hornbeam.tensorflow.grouping import (
     Buckets,
     Chosen,
@@ -24,41 +35,13 @@ from hornbeam.tensorflow.grouping import (
     unique_ones,
 )
 from hornbeam.tensorflow.host import as_host, dtype_name, host_array
-from hornbeam.tensorflow.pipeline import Rewritten, as_tensors, eager, on_tensors, plain
-from hornbeam.tensorflow.ragged import RaggedRow, RaggedTensor
-from hornbeam.tensorflow.sparse_tensor import SparseTensor
-from hornbeam.tensorflow.specs import TensorSpec, Typed, spec_of
-from hornbeam.tensorflow.string_tensor import StringTensor, as_strings, holds_text, text_of
+from hornbeam.tensorflow.pipeline import Rewritten, eager, on_tensors, plain
+from hornbeam.tensorflow.specs import Typed, spec_of
+from hornbeam.tensorflow.string_tensor import as_strings, text_of
 
 __all__ = ["Dataset", "DatasetIterator", "Options"]
 
 _MOST_NUMBERS = 2**22  # of `range`; longer ones are not stored
-
-
-class Options:
-    """Settings of a data set. They are kept; the pipeline has none of its own."""
-
-    def __init__(self) -> None:
-        self.deterministic: bool | None = None
-        for group in ("autotune", "experimental_distribute", "experimental_optimization",
-                      "threading"):  # fmt: skip
-            setattr(self, group, _Group())
-
-    def merge(self, options: Options) -> Options:
-        """Return these settings with those of another object."""
-        merged = Options()
-        merged.__dict__.update(self.__dict__)
-        merged.__dict__.update({k: v for k, v in options.__dict__.items() if v is not None})
-        return merged
-
-
-class _Group:
-    """A group of settings, such as those of threads; each is `None` until it is set."""
-
-    def __getattr__(self, name: str) -> None:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return None
 
 
 class DatasetIterator:
@@ -92,49 +75,6 @@ class DatasetIterator:
         return self._dataset.element_spec
 
 
-def _number(x: Any) -> Any:
-    """Return a number of Python from one that may be a tensor."""
-    return x.item() if hasattr(x, "item") else x
-
-
-def _rows(x: Any) -> Any:
-    """Return the rows of which `from_tensor_slices` makes elements."""
-    if isinstance(x, (RaggedTensor, SparseTensor)):
-        return x
-    if isinstance(x, StringTensor):
-        return x.array
-    x = x.to_numpy() if hasattr(x, "to_numpy") else x
-    if holds_text(x):
-        return as_strings(x, "tensors").array
-    try:
-        array = plain(x) if isinstance(x, list) else host_array(x)
-    except ValueError as error:
-        raise ValueError(
-            f"Dataset.from_tensor_slices: rows of several shapes cannot be one tensor: {error} Use"
-            " `tf.ragged.constant`, or pad them."
-        ) from None
-    if not array.ndim:
-        raise ValueError(
-            f"Dataset.from_tensor_slices: expected tensors with rows, received {x!r:.60}."
-        )
-    return array
-
-
-class _Endless(stages.Elements):
-    """Elements without an end."""
-
-    def __init__(self, make: Callable[[], Iterator[Any]]):
-        super().__init__(make)
-        self.size = math.inf
-
-
-class _Numbered(stages.Enumerate):
-    """Pairs of a number, as int64, and an element."""
-
-    def run(self, turn: Turn, start: int = 0) -> Iterator[Any]:
-        return ((np.int64(number), element) for number, element in super().run(turn, start))
-
-
 class Dataset(data.Dataset):
     """A `hornbeam.data.Dataset` with the arguments of `tf.data.Dataset`.
 
@@ -149,8 +89,10 @@ class Dataset(data.Dataset):
         TensorSpec(shape=(None,), dtype=tf.int64, name=None)
     """
 
+    _options: Options | None = None
+
     def _then(self, stage: type[Stage], *args: Any) -> Self:
-        return Dataset(stage(self.stage, *args))  # type: ignore[return-value]
+        return Dataset(stage(self.stage, *args))  # type: ignore[call-arg,return-value]
 
     def _rewritten(self, function: Callable[..., Iterator[Any]], size: stages.Size = None) -> Self:
         return self._then(Rewritten, function, size)
@@ -169,12 +111,12 @@ class Dataset(data.Dataset):
         """Return the rows of tensors, or of a tuple or dictionary of tensors."""
         if hasattr(tensors, "columns") and hasattr(tensors, "to_numpy"):
             tensors = tensors.to_numpy()
-        arrays = map_leaves(_rows, tensors)
+        arrays = map_leaves(rows_to_slice, tensors)
         rows_of(arrays, "from_tensor_slices")
         if all(isinstance(array, np.ndarray) for array in leaves(arrays)):
             return Dataset(stages.Slices(arrays))
         rows = stages.each_row(arrays)
-        return Dataset(stages.Elements([map_leaves(_ragged_row, row, arrays) for row in rows]))
+        return Dataset(stages.Elements([map_leaves(ragged_row, row, arrays) for row in rows]))
 
     @classmethod
     def from_tensors(cls, tensors: Any, name: str | None = None) -> Dataset:  # type: ignore[override]
@@ -212,15 +154,15 @@ class Dataset(data.Dataset):
                 " `tf.TensorSpec(shape=(None,), dtype=tf.float32)`."
             )
         if output_signature is None:
-            output_signature = _signature(output_types, output_shapes)
-        arguments = tuple(_number(a) if np.ndim(a) == 0 else a for a in map(plain, args or ()))
+            output_signature = signature_of(output_types, output_shapes)
+        arguments = tuple(number(a) if np.ndim(a) == 0 else a for a in map(plain, args or ()))
         elements = stages.Elements(lambda: generator(*arguments))
-        return Dataset(Typed(elements, _fitting(output_signature), output_signature))
+        return Dataset(Typed(elements, fitting(output_signature), output_signature))
 
     @classmethod
     def range(cls, *args: Any, name: str | None = None, output_type: Any = "int64") -> Dataset:  # type: ignore[override]
         """Return the numbers of `range(*args)`."""
-        numbers, dtype = range(*(int(_number(a)) for a in args)), dtype_name(output_type)
+        numbers, dtype = range(*(int(number(a)) for a in args)), dtype_name(output_type)
         if len(numbers) <= _MOST_NUMBERS:
             return Dataset(stages.Slices(np.array(numbers, dtype)))
         return Dataset(stages.Convert(stages.Elements(numbers), np.dtype(dtype).type))  # type: ignore[arg-type]
@@ -231,7 +173,7 @@ class Dataset(data.Dataset):
     ) -> Dataset:
         """Return numbers without end."""
         number = np.dtype(dtype_name(dtype)).type
-        return Dataset(_Endless(lambda: map(number, itertools.count(start, step))))
+        return Dataset(Endless(lambda: map(number, itertools.count(start, step))))
 
     @classmethod
     def random(
@@ -249,7 +191,7 @@ class Dataset(data.Dataset):
             while True:
                 yield from generator.integers(0, 2**32, 256, "int64")
 
-        return Dataset(_Endless(draw))
+        return Dataset(Endless(draw))
 
     @classmethod
     def list_files(
@@ -350,7 +292,7 @@ class Dataset(data.Dataset):
 
     def as_numpy_iterator(self) -> Iterator[Any]:
         """Return an iterator over the elements as arrays and numbers of NumPy."""
-        return (map_leaves(_as_numpy, element) for element in super().__iter__())
+        return (map_leaves(as_numpy, element) for element in super().__iter__())
 
     def get_single_element(self, name: str | None = None) -> Any:  # type: ignore[override]
         """Return the only element.
@@ -371,7 +313,7 @@ class Dataset(data.Dataset):
 
     def options(self) -> Options:
         """Return the settings."""
-        return getattr(self, "_options", Options())
+        return self._options or Options()
 
     def with_options(self, options: Options, name: str | None = None) -> Dataset:
         """Return the same elements, with settings that are kept."""
@@ -394,7 +336,7 @@ class Dataset(data.Dataset):
             deterministic: Ignored; the order is always kept.
             synchronous, use_unbounded_threadpool, name: Ignored.
         """
-        return super().map(on_tensors(map_func), _number(num_parallel_calls))
+        return super().map(on_tensors(map_func), number(num_parallel_calls))
 
     def filter(self, predicate: Callable[..., Any], name: str | None = None) -> Self:
         """Return the elements for which a function is true."""
@@ -416,22 +358,22 @@ class Dataset(data.Dataset):
             block_length: Number of elements of one data set that follow each other. Default: 1.
             num_parallel_calls, deterministic, name: Ignored.
         """
-        cycle = 10 if _number(cycle_length) in (None, data.AUTOTUNE) else _number(cycle_length)
-        return super().interleave(on_tensors(map_func), cycle, _number(block_length) or 1)
+        cycle = 10 if number(cycle_length) in (None, data.AUTOTUNE) else number(cycle_length)
+        return super().interleave(on_tensors(map_func), cycle, number(block_length) or 1)
 
     def batch(  # type: ignore[override]
         self, batch_size: Any, drop_remainder: Any = False, num_parallel_calls: Any = None,
         deterministic: bool | None = None, name: str | None = None,
     ) -> Self:  # fmt: skip
         """Return batches of elements, stacked on a new first axis."""
-        return super().batch(_number(batch_size), bool(drop_remainder))
+        return super().batch(number(batch_size), bool(drop_remainder))
 
     def ragged_batch(
         self, batch_size: Any, drop_remainder: Any = False, row_splits_dtype: Any = "int64",
         name: str | None = None,
     ) -> Self:  # fmt: skip
         """Return batches of elements; those of different shapes become ragged tensors."""
-        size = int(_number(batch_size))
+        size = int(number(batch_size))
         windows = self._then(nested.Window, size, size, 1, bool(drop_remainder))
         return windows._then(stages.Convert, ragged_rows)
 
@@ -441,16 +383,16 @@ class Dataset(data.Dataset):
     ) -> Self:  # fmt: skip
         """Return batches of elements, which are padded at their ends to one shape."""
         if padding_values is not None:
-            padding_values = map_leaves(_fill, padding_values)
+            padding_values = map_leaves(filling, padding_values)
         return super().padded_batch(
-            _number(batch_size), padded_shapes, padding_values, bool(drop_remainder)
+            number(batch_size), padded_shapes, padding_values, bool(drop_remainder)
         )
 
     def rebatch(
         self, batch_size: Any, drop_remainder: Any = False, name: str | None = None
     ) -> Self:
         """Return the same rows in batches of another size."""
-        return super().rebatch(_number(batch_size), bool(drop_remainder))
+        return super().rebatch(number(batch_size), bool(drop_remainder))
 
     def shuffle(  # type: ignore[override]
         self, buffer_size: Any, seed: Any = None, reshuffle_each_iteration: bool | None = True,
@@ -460,37 +402,35 @@ class Dataset(data.Dataset):
 
         Rows of arrays are shuffled completely, other elements within a window of `buffer_size`.
         """
-        seed = None if seed is None else int(_number(seed))
-        return super().shuffle(int(_number(buffer_size)), seed, reshuffle_each_iteration)
+        seed = None if seed is None else int(number(seed))
+        return super().shuffle(int(number(buffer_size)), seed, reshuffle_each_iteration)
 
     def repeat(self, count: Any = None, name: str | None = None) -> Self:
         """Return the elements several times; without end if `count` is `None` or -1."""
-        return super().repeat(_number(count))
+        return super().repeat(number(count))
 
     def take(self, count: Any, name: str | None = None) -> Self:
         """Return the first elements; all if `count` is -1."""
-        return super().take(_number(count))
+        return super().take(number(count))
 
     def skip(self, count: Any, name: str | None = None) -> Self:
         """Return the elements after the first; none if `count` is -1."""
-        return super().skip(_number(count))
+        return super().skip(number(count))
 
     def prefetch(self, buffer_size: Any, name: str | None = None) -> Self:  # type: ignore[override]
         """Return the same elements, read ahead by a thread."""
-        return super().prefetch(_number(buffer_size))
+        return super().prefetch(number(buffer_size))
 
     def enumerate(self, start: Any = 0, name: str | None = None) -> Self:
         """Return pairs of a number and an element."""
-        return self._then(_Numbered, int(_number(start)))
+        return self._then(Numbered, int(number(start)))
 
     def window(  # type: ignore[override]
         self, size: Any, shift: Any = None, stride: Any = 1, drop_remainder: Any = False,
         name: str | None = None,
     ) -> Self:  # fmt: skip
         """Return windows of consecutive elements, each a data set."""
-        windows = super().window(
-            _number(size), _number(shift), _number(stride), bool(drop_remainder)
-        )
+        windows = super().window(number(size), number(shift), number(stride), bool(drop_remainder))
         return windows._then(stages.Convert, lambda parts: map_leaves(_own, parts))
 
     def apply(self, transformation_func: Callable[[Any], Any]) -> Any:
@@ -548,7 +488,7 @@ class Dataset(data.Dataset):
             )
 
         def size_of(key: Any) -> int:
-            return int(_number(window_size if window_size_func is None else window_size_func(key)))
+            return int(number(window_size if window_size_func is None else window_size_func(key)))
 
         def reduce_(key: Any, elements: list[Any]) -> Stage:
             return reduce_func(key, Dataset(stages.Elements(elements))).stage
@@ -593,67 +533,5 @@ class Dataset(data.Dataset):
         return super().cache()
 
 
-def _ragged_row(row: Any, whole: Any) -> Any:
-    """Return a row in the form in which a batch of rows is ragged again."""
-    if not isinstance(whole, RaggedTensor) or isinstance(row, RaggedTensor):
-        return row
-    return np.asarray(row).view(RaggedRow)
-
-
 def _own(part: data.Dataset) -> Dataset:
     return Dataset(part.stage)
-
-
-def _fill(value: Any) -> Any:
-    if value is None:
-        return None
-    found = plain(value)
-    return found.item() if found.dtype == object else found[()]
-
-
-def _as_numpy(x: Any) -> Any:
-    found = as_tensors(x)
-    return found.numpy() if hasattr(found, "numpy") and not isinstance(found, RaggedTensor) else x
-
-
-def _signature(types: Any, shapes: Any) -> Any:
-    if shapes is None:
-        return map_leaves(lambda dtype: TensorSpec(None, dtype), types)
-    return map_leaves(lambda dtype, shape: TensorSpec(shape, dtype), types, shapes)
-
-
-def _fitting(signature: Any) -> Callable[[Any], Any]:
-    """Return a function that gives an element the dtypes of a signature, and checks its shapes."""
-
-    def one(spec: Any, value: Any) -> Any:
-        if isinstance(value, (RaggedTensor, SparseTensor)):
-            return value
-        try:
-            if dtype_name(spec.dtype) == "string":
-                array = as_strings(value).array
-            else:
-                array = np.asarray(plain(value)).astype(dtype_name(spec.dtype), copy=False)
-        except (TypeError, ValueError) as error:
-            raise TypeError(
-                f"Dataset.from_generator: {value!r:.80} was yielded where {spec} is expected:"
-                f" {error}"
-            ) from None
-        if spec.shape is not None and not spec.shape.is_compatible_with(array.shape):
-            raise TypeError(
-                f"Dataset.from_generator: an array of shape {array.shape} was yielded where {spec}"
-                " is expected."
-            )
-        return array
-
-    def whole(element: Any) -> Any:
-        if isinstance(signature, tuple) and isinstance(element, list):
-            element = tuple(element)
-        try:
-            return map_leaves(one, signature, element)
-        except (ValueError, KeyError, IndexError) as error:
-            raise TypeError(
-                f"Dataset.from_generator: {element!r:.80} was yielded where the structure of"
-                f" {signature} is expected: {error}"
-            ) from None
-
-    return whole

@@ -223,7 +223,7 @@ class Feature(Message):
         int64_list: Int64List | None = None,
     ):  # fmt: skip
         given = (bytes_list, float_list, int64_list)
-        self._given = dict(zip(_KINDS, given, strict=True))
+        self._given: dict[str, Any] = dict(zip(_KINDS, given, strict=True))
         self._empty: dict[str, Any] = {}
 
     def _list(self, kind: str) -> Any:
@@ -269,7 +269,7 @@ class Feature(Message):
         for number, part in fields(data):
             if 1 <= number <= len(_KINDS):
                 kind = list(_KINDS)[number - 1]
-                found = self._given[kind] or _KINDS[kind]()
+                found: Any = self._given[kind] or _KINDS[kind]()
                 found.MergeFromString(_message(part))
                 self._given = {name: found if name == kind else None for name in _KINDS}
         return len(data)

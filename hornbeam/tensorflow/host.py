@@ -106,8 +106,8 @@ def dtype_name(dtype: Any) -> str:
         return "string" if name in ("str", "bytes") else name
     if isinstance(dtype, type) and dtype in _OF_TYPES:
         return _OF_TYPES[dtype]
-    name = getattr(dtype, "name", None)
-    name = name if isinstance(name, str) else np.dtype(dtype).name
+    given = getattr(dtype, "name", None)
+    name = given if isinstance(given, str) else np.dtype(dtype).name
     return "string" if name == "object" or name.startswith(("str", "bytes")) else name
 
 

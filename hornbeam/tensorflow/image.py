@@ -117,7 +117,7 @@ def resize_with_crop_or_pad(image: Any, target_height: Any, target_width: Any) -
     frame = [max((want - have) // 2, 0) for want, have in zip(target, (height, width), strict=True)]
     rows, columns = min(target[0], height), min(target[1], width)
     x = image[..., cut[0] : cut[0] + rows, cut[1] : cut[1] + columns, :]
-    return _padded(x, *frame, *target, "resize_with_crop_or_pad")
+    return _padded(x, frame[0], frame[1], *target, "resize_with_crop_or_pad")
 
 
 @on_images

@@ -102,8 +102,8 @@ def convert_dtype(x: Any, dtype: Any, saturate: bool = False) -> Any:
     if _limit(before) > _limit(dtype):
         scaled = x // np.asarray((_limit(before) + 1) // (_limit(dtype) + 1), before)
         return _cast(scaled, dtype, saturate)
-    scale = (_limit(dtype) + 1) // (_limit(before) + 1)
-    return _cast(x, dtype, saturate) * np.asarray(scale, dtype)
+    times = (_limit(dtype) + 1) // (_limit(before) + 1)
+    return _cast(x, dtype, saturate) * np.asarray(times, dtype)
 
 
 def floating(x: Any) -> Any:

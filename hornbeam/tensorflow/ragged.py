@@ -134,7 +134,7 @@ class RaggedTensor:
             return cls.stacked(parts)
         if padding is not None:
             fill = as_strings(padding) if isinstance(rows, StringTensor) else padding
-            kept = np.asarray(rows != fill).reshape(*rows.shape[:2], -1).any(axis=-1)
+            kept: Any = np.asarray(rows != fill).reshape(*rows.shape[:2], -1).any(axis=-1)
             lengths = [int(np.flatnonzero(row)[-1]) + 1 if row.any() else 0 for row in kept]
         if lengths is None:
             lengths = [rows.shape[1]] * len(rows)

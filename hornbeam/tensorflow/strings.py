@@ -145,7 +145,7 @@ def substr(input: Any, pos: Any, len: Any, unit: str = "BYTE", name: str | None 
     _check_unit("substr", unit)
     texts, starts, lengths = np.broadcast_arrays(input.array, host_array(pos), host_array(len))
 
-    def one(text: bytes, start: int, size: int) -> bytes:
+    def one(text: Any, start: int, size: int) -> bytes:
         whole: Any = text if unit == "BYTE" else text.decode("utf-8", "surrogateescape")
         if not -_len(whole) <= start <= _len(whole):
             raise ValueError(f"strings.substr: `pos` {start} is outside of the text {text!r:.60}.")
@@ -297,8 +297,8 @@ def reduce_join(
     if isinstance(inputs, RaggedTensor):
         return _joined_rows(inputs, axis, mark)
     x = as_strings(inputs, "inputs").array
-    axes = range(x.ndim)[::-1] if axis is None else np.atleast_1d(host_array(axis)).tolist()
-    axes = [int(a) % max(x.ndim, 1) for a in axes][::-1]  # the first one varies the fastest
+    given: Any = range(x.ndim)[::-1] if axis is None else np.atleast_1d(host_array(axis)).tolist()
+    axes = [int(a) % max(x.ndim, 1) for a in given][::-1]  # the first one varies the fastest
     if not axes:
         return StringTensor(x)
     moved = np.moveaxis(x, axes, range(-len(axes), 0))
@@ -307,7 +307,8 @@ def reduce_join(
     for place in np.ndindex(shape):
         found[place] = mark.join(moved[place].reshape(-1).tolist())
     if keepdims:
-        found = found.reshape([1 if a in axes else n for a, n in enumerate(x.shape)])
+        sizes: list[int] = list(x.shape)
+        found = found.reshape([1 if a in axes else sizes[a] for a in range(x.ndim)])
     return StringTensor(found)
 
 
@@ -401,9 +402,9 @@ def ngrams(
     if isinstance(data, RaggedTensor) and isinstance(data.values, RaggedTensor):
         rest = (separator, pad_values, padding_width, preserve_short_sequences)
         return data.with_values(ngrams(data.values, ngram_width, *rest))
-    texts = data if isinstance(data, RaggedTensor) else as_strings(data, "data")
+    texts: Any = data if isinstance(data, RaggedTensor) else as_strings(data, "data")
     widths = [int(n) for n in np.atleast_1d(host_array(ngram_width))]
-    ends = pad_values if isinstance(pad_values, (tuple, list)) else (pad_values,) * 2
+    ends: Any = pad_values if isinstance(pad_values, (tuple, list)) else (pad_values,) * 2
     mark = as_strings(separator).numpy()
 
     def one(row: list[bytes]) -> list[bytes]:
@@ -422,7 +423,8 @@ def ngrams(
         return found
 
     if texts.ndim == 1:
-        return StringTensor(np.array([*one(texts.array.tolist()), None], object)[:-1])
+        joined: list[Any] = one(texts.array.tolist())
+        return StringTensor(np.array([*joined, None], object)[:-1])
     return constant([one(row.array.tolist()) for row in texts], "string", ragged_rank=1)
 
 

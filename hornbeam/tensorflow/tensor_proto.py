@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import jax.numpy as jnp
@@ -71,7 +72,8 @@ def parse_tensor(serialized: Any, out_type: Any, name: str | None = None) -> Any
         ValueError: If the tensor has another dtype.
         FileError: If the bytes are damaged.
     """
-    number, shape, content = 0, (), None
+    shape: tuple[int, ...] = ()
+    number, content = 0, None
     lists: dict[int, list[Any]] = {}
     for field, value in fields(as_strings(serialized, "serialized").numpy()):
         if field in (2, 4) and isinstance(value, int):
@@ -91,9 +93,7 @@ def parse_tensor(serialized: Any, out_type: Any, name: str | None = None) -> Any
         raise ValueError(
             f"parse_tensor: the tensor has dtype {dtype}, but `out_type` is {dtype_name(out_type)}."
         )
-    count = 1
-    for size in shape:
-        count *= size
+    count = math.prod(shape)
     values = _texts(lists) if dtype == "string" else _numbers(dtype, content, lists, count)
     if len(values) != count:
         raise FileError(

@@ -99,7 +99,7 @@ def compression_of(value: Any, name: str) -> str:
     return "" if kind == "NONE" else kind
 
 
-def open_compressed(path: Any, compression: Any = None, name: str = "a file") -> IO[bytes]:
+def open_compressed(path: Any, compression: Any = None, name: str = "a file") -> Any:
     """Open a file for reading, and decompress it while it is read.
 
     Args:
@@ -212,7 +212,8 @@ class TFRecordWriter:
         level = getattr(options, "compression_level", None)
         level = -1 if level is None else level
         self._file: Any = open(path if isinstance(path, os.PathLike) else text_of(path), "wb")
-        self._target, self._deflate = self._file, None
+        self._target: Any = self._file
+        self._deflate: Any = None
         if kind == "GZIP":
             self._target = gzip.GzipFile(
                 fileobj=self._file, mode="wb", compresslevel=9 if level < 0 else level
