@@ -101,7 +101,15 @@ class TextLayer(PreprocessingLayer):
         """Whether numbers are processed on the host too, never in compiled functions."""
         return False
 
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        rows = args[0] if args else None
+        if hasattr(rows, "with_flat_values") and getattr(self, "output_mode", "") == "int":
+            # A ragged tensor: each value becomes a number, the rows stay as they are.
+            return rows.with_flat_values(self(rows.flat_values, *args[1:], **kwargs))
+        return super().__call__(*args, **kwargs)
+
     def adapt(self, data: Data, steps: int | None = None) -> None:
+        data = getattr(data, "flat_values", data)
         if holds_texts(data):
             data = as_host_array(data, self._label())
         super().adapt(data, steps)
