@@ -111,8 +111,8 @@ TENSORFLOW_MODULES: dict[str, tuple[str, ...]] = {
     "": tuple(
         f"tensorflow.{name}"
         for name in (
-            "dtypes", "arrays", "toplevel", "tape", "function", "control", "variables", "methods",
-            "general", "root_data",
+            "root_data", "host_arrays", "host_math", "dtypes", "arrays", "toplevel", "tape",
+            "function", "control", "variables", "methods", "general",
         )
     ),
     "bitwise": ("tensorflow.bitwise",),
@@ -151,7 +151,7 @@ TENSORFLOW_MODULES: dict[str, tuple[str, ...]] = {
     "experimental": (),
     "experimental.numpy": ("tensorflow.experimental_numpy",),
     "linalg": ("tensorflow.linalg",),
-    "math": ("tensorflow.math",),
+    "math": ("tensorflow.host_math", "tensorflow.math"),
     "nest": ("tensorflow.nest",),
     "nn": ("tensorflow.nn",),
     "random": ("tensorflow.random",),
