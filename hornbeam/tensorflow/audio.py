@@ -45,7 +45,7 @@ def decode_wav(
             channels, width = file.getnchannels(), file.getsampwidth()
             rate, count = file.getframerate(), file.getnframes()
             raw = file.readframes(count) if count * channels * width <= len(data) else None
-    except (wave.Error, EOFError) as error:
+    except (wave.Error, EOFError, RuntimeError) as error:  # RuntimeError: a jump outside
         raise FileError(f"decode_wav: the data are no WAV file of PCM: {error}.") from None
     if width != 2:
         raise ValueError(f"decode_wav: samples must have 16 bits, received {8 * width}.")

@@ -128,7 +128,7 @@ class _Table:
         else:
             shape = np.shape(default)
             found = np.array(flat, self.value_dtype).reshape(len(flat), *shape)
-        found = found.reshape(*tuple(x.shape), *found.shape[1:])
+        found = found.reshape((*tuple(x.shape), *found.shape[1:]))
         return StringTensor(found) if texts else as_host(found)
 
     def _compiled(self, keys: Any) -> Any:
