@@ -142,7 +142,7 @@ def replaced(pattern: str, rewrite: str, everywhere: bool) -> Callable[[bytes], 
     """Return a function that replaces what matches a pattern, everywhere or the first time.
 
     Example:
-        >>> replaced("(a)(b)", r"\\\\2\\\\1", True)(b"abab")
+        >>> replaced("(a)(b)", r"\\2\\1", True)(b"abab")
         b'baba'
     """
     engine = compiled(pattern)

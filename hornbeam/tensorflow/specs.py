@@ -105,7 +105,7 @@ def spec_of_value(value: Any) -> Any:
     """Return the spec of an element.
 
     Example:
-        >>> spec_of_value((np.zeros(2), b"a"))[1]
+        >>> spec_of_value((1.5, b"a"))[1]
         TensorSpec(shape=(), dtype=tf.string, name=None)
     """
 

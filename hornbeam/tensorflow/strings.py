@@ -95,12 +95,12 @@ def regex_replace(
     Args:
         input: Texts.
         pattern: A regular expression of RE2.
-        rewrite: What replaces a match; `\\\\1` is the first group, `\\\\0` the match.
+        rewrite: What replaces a match; `\\1` is the first group, `\\0` the match.
         replace_global: Whether all matches are replaced, instead of the first.
         name: Ignored.
 
     Example:
-        >>> regex_replace("a-b", "([a-z])-", r"\\\\1+").numpy()
+        >>> regex_replace("a-b", "([a-z])-", r"\\1+").numpy()
         b'a+b'
     """
     return input.map(replaced(text_of(pattern), text_of(rewrite), bool(replace_global)))
