@@ -151,12 +151,15 @@ def op(module: str, class_name: str | None = None) -> Callable[[Function], Funct
 
 _units = Units()
 
+# Ops without a gradient. As single operations they leave their arguments unconnected.
+_CONSTANT = {"stop_gradient", "floor", "ceil", "round", "trunc", "floor_divide"}
+
 
 def _run_recorded(trace: Any, function: Callable[..., Any], args: tuple, kwargs: dict) -> Any:
     """Run an op as one operation of the open tapes, if they follow one of its arguments."""
     arrays = jax.tree.leaves((args, kwargs))
     values = [x.value if isinstance(x, Variable) else x for x in arrays]
-    if not trace.track(values):
+    if function.__name__ in _CONSTANT or not trace.track(values):
         return function(*args, **kwargs)
     return _units.run(function, args, kwargs)
 

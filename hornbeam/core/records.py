@@ -7,6 +7,7 @@ the code is compiled anyway, the record keeps what JAX's `vjp` keeps.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
@@ -107,9 +108,9 @@ def record_operation(
         positions: Positions of the arguments that some tape follows.
         is_eager: Whether the arguments are concrete arrays.
     """
-    name = getattr(getattr(operation, "primitive", None), "name", "")
     positions = tuple(i for i in positions if is_differentiable(args[i]))
-    if name in _CONSTANT or not positions:
+    connected = _connected(operation, positions) if positions else ()
+    if connected == ():
         return _distinct(list(operation(*args)), args), None
     if is_eager:
         outs = _distinct(list(operation(*args)), args)
@@ -126,6 +127,40 @@ def record_operation(
         return outs, residuals_of(vjp)
 
     return outs, Record(forward_again, args, positions, kept, vjp) if kept else None
+
+
+def _connected(operation: Any, positions: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Return the results that depend on the arguments at `positions`; `None` for all of them."""
+    primitive = getattr(operation, "primitive", None)
+    if primitive is None:
+        return None
+    if primitive.name in _CONSTANT:
+        return ()
+    if primitive.name not in ("jit", "pjit") or not _has_hash(operation):
+        return None
+    return _connected_results(operation, positions)
+
+
+@functools.lru_cache(maxsize=4096)
+def _connected_results(operation: Any, positions: tuple[int, ...]) -> tuple[int, ...]:
+    return _reached(operation.params["jaxpr"].jaxpr, positions)
+
+
+def _reached(jaxpr: Any, positions: Sequence[int]) -> tuple[int, ...]:
+    """Return the results of a jaxpr that depend on its inputs at `positions`."""
+    reached = {jaxpr.invars[i] for i in positions}
+    for equation in jaxpr.eqns:
+        inputs = [
+            i for i, v in enumerate(equation.invars)
+            if not hasattr(v, "val") and v in reached and jnp.issubdtype(v.aval.dtype, jnp.inexact)
+        ]  # fmt: skip
+        if not inputs or equation.primitive.name in _CONSTANT:
+            continue
+        outs = tuple(range(len(equation.outvars)))
+        if equation.primitive.name in ("jit", "pjit"):
+            outs = _reached(equation.params["jaxpr"].jaxpr, inputs)
+        reached.update(equation.outvars[i] for i in outs)
+    return tuple(i for i, v in enumerate(jaxpr.outvars) if not hasattr(v, "val") and v in reached)
 
 
 class Plain:
@@ -180,7 +215,9 @@ def _pull(
         lambda *chosen: forward(positions, *_replaced(args, wanted, chosen)),
         *[args[i] for i in wanted],
     )
-    return list(vjp((_filled(cotangents, outs), _filled(inner or [None] * len(residuals), residuals))))
+    return list(
+        vjp((_filled(cotangents, outs), _filled(inner or [None] * len(residuals), residuals)))
+    )
 
 
 def _apply(chosen: tuple[int, ...], vjp: Any, cotangents: list[Any]) -> list[Any]:

@@ -6,8 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import jax.numpy as jnp
-
 from hornbeam.core.records import Record, is_differentiable
 from hornbeam.core.tape_trace import TapeTrace, close_trace, open_trace
 from hornbeam.core.variable import Variable

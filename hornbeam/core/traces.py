@@ -76,7 +76,7 @@ def current_trace() -> Any:
         >>> current_trace() is None
         True
     """
-    trace = getattr(_trace_context, "trace", None)
+    trace: Any = getattr(_trace_context, "trace", None)
     if getattr(trace, "is_tape", False):  # its values are those of the trace outside
         trace = trace.parent_trace
     return trace if getattr(trace, "parent_trace", None) is not None else None

@@ -10,7 +10,6 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from hornbeam.core.masks import get_mask, set_mask
@@ -93,7 +92,7 @@ class Unit:
             full = list(args)
             for i, x in zip(positions, chosen, strict=True):
                 full[i] = x
-            return self._pure(*start, full)
+            return self._pure(start[0], start[1], full)
 
         chosen = [args[i] for i in positions]
         if not positions:
@@ -188,7 +187,13 @@ class Units:
             x.value if isinstance(x, Variable) else x
             for x, is_array in zip(leaves, are_arrays, strict=True) if is_array
         ]  # fmt: skip
-        name = (function if key is None else key, form, are_arrays, settings, tuple(map(type, settings)))
+        name = (
+            function if key is None else key,
+            form,
+            are_arrays,
+            settings,
+            tuple(map(type, settings)),
+        )
         try:
             unit = self._units.get(name, ...)
         except TypeError:  # a setting without a hash

@@ -169,8 +169,8 @@ def why_missing(name: str) -> str:
     parent, _, last = name.rpartition(".")
     if name.startswith("tensorflow.") and not name.startswith(KERAS_ROOTS):
         reason = (
-            "Hornbeam's stand-in for TensorFlow covers `tensorflow.keras` and a few aliases of"
-            " `hornbeam.ops` only."
+            "Hornbeam's stand-in for TensorFlow covers what scripts around Keras use, and has no"
+            f" {name!r}."
         )
     else:
         reason = f"Hornbeam stands in for Keras here and has no counterpart of {name!r}."

@@ -111,8 +111,8 @@ TENSORFLOW_MODULES: dict[str, tuple[str, ...]] = {
     "": tuple(
         f"tensorflow.{name}"
         for name in (
-            "root_data", "host_arrays", "host_math", "dtypes", "arrays", "toplevel", "tape",
-            "function", "control", "variables", "methods", "general",
+            "root_data", "host_arrays", "host_math", "dtypes", "arrays", "indexing", "toplevel",
+            "tape", "function", "control", "variables", "methods", "general",
         )
     ),
     "bitwise": ("tensorflow.bitwise",),

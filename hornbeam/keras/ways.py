@@ -20,11 +20,20 @@ _WAYS = {
     r"wrappers.*": "Use `keras.wrappers.SKLearnClassifier` or `SKLearnRegressor`.",
     r"estimator.*": "Train with `model.fit`.",
     r"data(\..*)?": "Use `hornbeam.data.Dataset`, which has the same methods.",
-    r"GradientTape": "Override `train_step`, and differentiate with `hornbeam.value_and_grad`.",
-    r"function": "Leave it out: steps are compiled anyway.",
-    r"Session|placeholder|global_variables_initializer|get_default_graph": (
+    r"(compat\.v1\.)?(Session|placeholder|global_variables_initializer|get_default_graph|Graph)": (
         "Leave out sessions and graphs: models run directly."
     ),
+    r"saved_model(\..*)?|train\.Checkpoint.*": (
+        "Save models with `model.save('model.keras')`, and for other programs with"
+        " `model.export(path)`; load them with `keras.models.load_model`."
+    ),
+    r"summary(\..*)?": "Use `keras.callbacks.TensorBoard`, or `tensorboardX.SummaryWriter`.",
+    r"lite(\..*)?": "Export the model with `model.export(path)`.",
+    r"autograph.*": "`tf.function` traces functions with JAX; there is no code to show.",
+    r"(train|queue)(\..*)?": "Feed the model with `tf.data.Dataset` or with arrays.",
+    r"contrib(\..*)?": "It was removed in TensorFlow 2.",
+    r"sets(\..*)?": "Use Python's sets, or NumPy's `union1d`, `intersect1d` and `setdiff1d`.",
+    r"(truncated|random)_(normal|uniform)|set_random_seed": "Use the function of `tf.random`.",
 }
 
 

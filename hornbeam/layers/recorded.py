@@ -58,9 +58,11 @@ def call_recorded(layer: Any, function: Callable[..., Any], args: tuple, kwargs:
 
 
 def _is_plain(layer: Any) -> bool:
-    """Return whether a call runs only Hornbeam's code."""
+    """Return whether a call runs only Hornbeam's code, and gives one value."""
+    if len(getattr(layer, "outputs", None) or ()) > 1:
+        return False  # one output of a graph may be differentiated by another
     for inner in flatten_layers(layer):
-        if type(inner).__name__ in _NOT_UNITS or inner._remat is not None:
+        if type(inner).__name__ in _NOT_UNITS:
             return False
         if not (is_library_code(type(inner)) and is_library_code(inner.call)):
             return False

@@ -162,7 +162,9 @@ class Loss:
         functions = [type(self), *(x for x in vars(self).values() if callable(x))]
         if not all(map(is_library_code, functions)):
             return None
-        own = {k: v for k, v in vars(self).items() if k not in ("name", "_captured", "_dtype_policy")}
+        own = {
+            k: v for k, v in vars(self).items() if k not in ("name", "_captured", "_dtype_policy")
+        }
         return type(self), self.dtype, tuple(own.items())
 
     def _reduced(self, y_true: Any, y_pred: Any, sample_weight: Any) -> Any:

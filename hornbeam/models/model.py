@@ -18,6 +18,7 @@ from hornbeam.core.masks import get_mask
 from hornbeam.core.provenance import refuse_real_keras
 from hornbeam.core.registry import custom_object_scope
 from hornbeam.core.structure import structure_version
+from hornbeam.core.tape_trace import tape_trace
 from hornbeam.core.tensor import KerasTensor
 from hornbeam.core.variable import current_overlay
 from hornbeam.layers.call_scope import inside_call
@@ -133,6 +134,8 @@ class Model(ModelFiles, ModelState, Trainable):
         if is_text(x) or self.host_layers() is not None:
             return False
         if current_overlay() is not None or inside_call() or "call" in self.__dict__:
+            return False
+        if tape_trace() is not None:  # the layers are called, which the tape records
             return False
         known = self.__dict__.get("_runs_library_code")
         if known is None or known[0] != structure_version.number:

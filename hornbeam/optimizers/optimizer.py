@@ -513,5 +513,6 @@ def _with_rate(update_step: Callable[..., None]) -> Callable[..., None]:
 def _norm(grads: list[Any]) -> Any:
     return jnp.sqrt(sum(jnp.sum(jnp.square(g.astype("float32"))) for g in grads))
 
+
 # Compiled updates of each optimizer, by the variables that they update.
 _updates: weakref.WeakKeyDictionary[Any, dict[Any, Program]] = weakref.WeakKeyDictionary()

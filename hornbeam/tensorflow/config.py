@@ -109,7 +109,10 @@ def get_memory_growth(device: Any) -> bool:
 
 
 def set_logical_device_configuration(device: Any, logical_devices: Any) -> None:
-    """Do nothing: JAX does not divide devices, and `XLA_PYTHON_CLIENT_MEM_FRACTION` limits memory."""
+    """Do nothing: JAX does not divide devices.
+
+    The environment variable `XLA_PYTHON_CLIENT_MEM_FRACTION` limits the memory.
+    """
 
 
 def get_logical_device_configuration(device: Any) -> None:

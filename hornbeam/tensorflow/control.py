@@ -69,7 +69,7 @@ def _either(condition: Any, function: Any, other: Any) -> Callable[[], Any]:
 def switch_case(
     branch_index: Any, branch_fns: Any, default: Any = None, name: Any = "switch_case"
 ) -> Any:
-    """Return the result of the function with a number; of `default`, or the last, if none has it."""
+    """Return the result of the function with a number; if none has it, of `default` or the last."""
     if isinstance(branch_fns, dict):
         rows = sorted(branch_fns.items())
     elif branch_fns and isinstance(branch_fns[0], (list, tuple)):
@@ -141,7 +141,9 @@ def _as_list(result: Any, before: Any) -> list[Any]:
 
 def _same(result: Any, before: Any) -> tuple[Any, ...]:
     found = tuple(_as_list(result, before))
-    return jax.tree.map(lambda new, old: jnp.asarray(new, jnp.result_type(old)), found, tuple(before))
+    return jax.tree.map(
+        lambda new, old: jnp.asarray(new, jnp.result_type(old)), found, tuple(before)
+    )
 
 
 def _length(elems: Any) -> int:

@@ -44,9 +44,7 @@ def _require(holds: Any, name: str, message: Any, *shown: Any) -> None:
 def _compared(name: str, holds: Callable[[Any, Any], Any]) -> Any:
     """Return the check of a comparison between all elements of two tensors."""
 
-    def check(
-        x: Any, y: Any, message: Any = None, summarize: Any = None, name: Any = None
-    ) -> None:
+    def check(x: Any, y: Any, message: Any = None, summarize: Any = None, name: Any = None) -> None:
         a, b = _values(x), _values(y)
         _require(holds(a, b), check.__name__, message, a, b)
 
@@ -77,7 +75,7 @@ assert_non_negative = _signed("assert_non_negative", lambda x: x >= 0)
 assert_non_positive = _signed("assert_non_positive", lambda x: x <= 0)
 
 
-def Assert(condition: Any, data: Any, summarize: Any = None, name: Any = None) -> None:  # noqa: N802
+def Assert(condition: Any, data: Any, summarize: Any = None, name: Any = None) -> None:
     """Raise an error with `data` unless a condition holds."""
     value = _values(condition)
     _require(value, "Assert", "", *(data if isinstance(data, (list, tuple)) else [data]))

@@ -11,13 +11,13 @@ import numpy as np
 from hornbeam.core.convert import convert
 from hornbeam.core.tensor import KerasTensor
 from hornbeam.core.variable import Variable
-
 from hornbeam.ops import cast as _cast
 from hornbeam.ops import saturate_cast as _saturate_cast
 from hornbeam.tensorflow.host import dtype_name
 
 __all__ = [
-    "DType", "as_dtype", "bfloat16", "bool", "cast", "complex128", "complex64", "double",    "float16", "float32", "float64", "half", "int16", "int32", "int64", "int8", "saturate_cast",
+    "DType", "as_dtype", "bfloat16", "bool", "cast", "complex128", "complex64", "double",
+    "float16", "float32", "float64", "half", "int16", "int32", "int64", "int8", "saturate_cast",
     "string", "uint16", "uint32", "uint64", "uint8", "variant",
 ]  # fmt: skip
 
@@ -80,12 +80,12 @@ class DType(str):
     @property
     def min(self) -> Any:
         """The smallest value."""
-        return _limits(self.name).min.item()
+        return np.asarray(_limits(self.name).min).item()
 
     @property
     def max(self) -> Any:
         """The largest value."""
-        return _limits(self.name).max.item()
+        return np.asarray(_limits(self.name).max).item()
 
     @property
     def limits(self) -> tuple[Any, Any]:

@@ -6,7 +6,9 @@ from typing import Any
 
 import jax.numpy as jnp
 
-__all__ = [name for name in dir(jnp) if not name.startswith("_")] + ["experimental_enable_numpy_behavior"]
+__all__ = [name for name in dir(jnp) if not name.startswith("_")] + [
+    "experimental_enable_numpy_behavior"
+]
 
 
 def experimental_enable_numpy_behavior(*args: Any, **kwargs: Any) -> None:

@@ -75,6 +75,7 @@ class Function:
     """
 
     def __init__(self, python_function: Callable[..., Any], input_signature: Any = None):
+        self.__name__ = "function"
         functools.update_wrapper(self, python_function)
         self.python_function, self.input_signature = python_function, input_signature
         self._units: dict[Any, Unit] = {}
@@ -117,9 +118,7 @@ class Function:
             unit = self._units[key] = Unit(self._of_arrays(form, are_arrays, settings))
         try:
             return unit(*arrays)
-        except (jax.errors.ConcretizationTypeError, jax.errors.NonConcreteBooleanIndexError) as error:
-            return self._run_plain(error, args, kwargs)
-        except jax.errors.JAXTypeError as error:
+        except (jax.errors.JAXTypeError, jax.errors.JAXIndexError) as error:
             return self._run_plain(error, args, kwargs)
 
     def _runs_plain(self, arguments: Any) -> bool:
@@ -279,7 +278,7 @@ def recompute_grad(f: Callable[..., Any]) -> Callable[..., Any]:
     return functools.wraps(f)(jax.checkpoint(f))
 
 
-def _on_host(name: str, func: Any, inp: Any, convert: Callable[[Any], Any], Tout: Any) -> Any:  # noqa: N803
+def _on_host(name: str, func: Any, inp: Any, convert: Callable[[Any], Any], Tout: Any) -> Any:
     """Call a function of Python with the values of tensors."""
     given = [convert_to_tensor(x) for x in (inp if isinstance(inp, (list, tuple)) else [inp])]
     if any(isinstance(x, jax.core.Tracer) for x in given):
@@ -298,7 +297,7 @@ def _on_host(name: str, func: Any, inp: Any, convert: Callable[[Any], Any], Tout
     return convert_to_tensor(found, getattr(Tout, "dtype", Tout))
 
 
-def py_function(func: Any = None, inp: Any = None, Tout: Any = None, name: Any = None) -> Any:  # noqa: N803
+def py_function(func: Any = None, inp: Any = None, Tout: Any = None, name: Any = None) -> Any:
     """Return what a function of Python makes of tensors.
 
     Args:
@@ -311,7 +310,11 @@ def py_function(func: Any = None, inp: Any = None, Tout: Any = None, name: Any =
 
 
 def numpy_function(
-    func: Any = None, inp: Any = None, Tout: Any = None, stateful: bool = True, name: Any = None  # noqa: N803
+    func: Any = None,
+    inp: Any = None,
+    Tout: Any = None,
+    stateful: bool = True,
+    name: Any = None,
 ) -> Any:
     """Return what a function of NumPy's arrays makes of tensors; see `py_function`."""
 

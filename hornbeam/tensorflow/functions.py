@@ -9,7 +9,6 @@ import jax
 import numpy as np
 
 from hornbeam.core.convert import convert
-from hornbeam.core.tensor import KerasTensor
 from hornbeam.core.variable import Variable
 from hornbeam.tensorflow.dtypes import device_dtype
 

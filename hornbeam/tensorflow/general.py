@@ -18,9 +18,10 @@ from hornbeam.core import naming, scopes
 from hornbeam.core.tensor import KerasTensor
 from hornbeam.core.variable import Variable, outside_overlays
 from hornbeam.tensorflow.functions import tensor
+from hornbeam.tensorflow.host import TensorShape
 
 __all__ = [
-    "AggregationMethod", "DeviceSpec", "IndexedSlices", "constant_initializer",
+    "AggregationMethod", "DeviceSpec", "IndexedSlices", "TensorShape", "constant_initializer",
     "control_dependencies", "device", "get_logger", "get_static_value", "gradients", "group",
     "hessians", "init_scope", "name_scope", "newaxis", "no_op", "ones_initializer", "print",
     "random_normal_initializer", "random_uniform_initializer", "timestamp", "tuple",
@@ -59,7 +60,9 @@ class IndexedSlices:
         """Return the table with zeros in the other rows, the sum where a number comes twice."""
         if self.dense_shape is None:
             raise ValueError("IndexedSlices: `dense_shape` is missing, so there is no dense form.")
-        return jnp.zeros(_tuple(self.dense_shape), self.values.dtype).at[self.indices].add(self.values)
+        return (
+            jnp.zeros(_tuple(self.dense_shape), self.values.dtype).at[self.indices].add(self.values)
+        )
 
 
 class DeviceSpec:

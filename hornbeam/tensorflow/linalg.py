@@ -184,9 +184,7 @@ def qr(input: Any, full_matrices: bool = False, name: Any = None) -> Any:
     return tuple(ops.qr(tensor(input), mode="complete" if full_matrices else "reduced"))
 
 
-def svd(
-    tensor: Any, full_matrices: bool = False, compute_uv: bool = True, name: Any = None
-) -> Any:
+def svd(tensor: Any, full_matrices: bool = False, compute_uv: bool = True, name: Any = None) -> Any:
     """Return the singular values, and the left and right singular vectors in columns."""
     found = ops.svd(_tensor(tensor), full_matrices, compute_uv)
     if not compute_uv:
@@ -255,8 +253,8 @@ def diag(
     """Return matrices with the last axis on the diagonal `k`, and `padding_value` elsewhere."""
     x, k = tensor(diagonal), int(static(k))
     n = x.shape[-1]
-    rows = num_rows if num_rows > 0 else n + max(-k, 0)
-    columns = num_cols if num_cols > 0 else n + max(k, 0)
+    rows = num_rows if num_rows > 0 else n + abs(k)
+    columns = num_cols if num_cols > 0 else n + abs(k)
     place = jnp.arange(n)
     empty = jnp.full((*x.shape[:-1], rows, columns), padding_value, x.dtype)
     return empty.at[..., place + max(-k, 0), place + max(k, 0)].set(x)

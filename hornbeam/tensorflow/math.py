@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import jax.scipy.special as special
 
-from hornbeam import activations, ops
+from hornbeam import ops
 from hornbeam.core.op import op
-from hornbeam.core.tensor import KerasTensor
 from hornbeam.dtypes import is_float
 from hornbeam.tensorflow.dtypes import cast, device_dtype
-from hornbeam.tensorflow.functions import binary, named, of_features, of_input, reduction, static
-from hornbeam.tensorflow.functions import tensor, unary
+from hornbeam.tensorflow.functions import (
+    binary,
+    named,
+    of_features,
+    of_input,
+    reduction,
+    static,
+    tensor,
+    unary,
+)
 from hornbeam.typing import Tensor
 
 _ALL: dict[str, Any] = {}
+
+if TYPE_CHECKING:  # most functions come from tables
+
+    def __getattr__(name: str) -> Any: ...
 
 
 # --- operations that JAX has and Hornbeam's ops have not -------------------------------------
@@ -25,7 +36,7 @@ _ALL: dict[str, Any] = {}
 
 def _lifted(function: Any) -> Any:
     """Return a function of JAX's arrays as an op, whose tensors are its arguments by position."""
-    name = f"TensorFlow{function.__name__}"
+    name = f"TensorFlow{function.__name__.strip('_').capitalize()}"
 
     @op("tensorflow", name)
     def lifted(*xs: Tensor) -> Tensor:
@@ -34,8 +45,20 @@ def _lifted(function: Any) -> Any:
     return lifted
 
 
+@jax.custom_jvp
+def _abs(x: Any) -> Any:
+    return jnp.abs(x)
+
+
+@_abs.defjvp
+def _abs_tangent(primals: Any, tangents: Any) -> Any:
+    # 0 at 0, as in TensorFlow; JAX has 1.
+    (x,), (t,) = primals, tangents
+    return jnp.abs(x), jnp.real(jnp.conj(jnp.sign(x)) * t)
+
+
 _UNARY = {
-    "abs": ops.abs, "acos": ops.arccos, "acosh": ops.arccosh, "asin": ops.arcsin,
+    "abs": _lifted(_abs), "acos": ops.arccos, "acosh": ops.arccosh, "asin": ops.arcsin,
     "asinh": ops.arcsinh, "atan": ops.arctan, "atanh": ops.arctanh, "ceil": ops.ceil,
     "conj": ops.conj, "cos": ops.cos, "cosh": ops.cosh, "digamma": _lifted(special.digamma),
     "erf": ops.erf, "erfc": ops.erfc, "erfinv": ops.erfinv, "exp": ops.exp, "expm1": ops.expm1,
@@ -81,7 +104,9 @@ def _same_integer(x: Any, result: Any) -> Any:
     return result if is_float(device_dtype(x.dtype)) else ops.cast(result, device_dtype(x.dtype))
 
 
-def reduce_sum(input_tensor: Any, axis: Any = None, keepdims: bool = False, name: Any = None) -> Any:
+def reduce_sum(
+    input_tensor: Any, axis: Any = None, keepdims: bool = False, name: Any = None
+) -> Any:
     """Return the sum over axes, in the dtype of the tensor."""
     x = tensor(input_tensor)
     return _same_integer(x, ops.sum(x, axis=static(axis), keepdims=bool(keepdims)))
@@ -101,7 +126,11 @@ def reduce_mean(
     """Return the mean over axes; that of integers is cut to an integer, as in TensorFlow."""
     x = tensor(input_tensor)
     mean = ops.mean(x, axis=static(axis), keepdims=bool(keepdims))
-    return mean if is_float(device_dtype(x.dtype)) else ops.cast(ops.trunc(mean), device_dtype(x.dtype))
+    return (
+        mean
+        if is_float(device_dtype(x.dtype))
+        else ops.cast(ops.trunc(mean), device_dtype(x.dtype))
+    )
 
 
 def reduce_euclidean_norm(
@@ -298,7 +327,11 @@ def confusion_matrix(
     rows, columns = cast(tensor(labels), "int32"), cast(tensor(predictions), "int32")
     n = num_classes or int(jnp.maximum(rows.max(), columns.max())) + 1
     added = jnp.ones(rows.shape, device_dtype(dtype)) if weights is None else tensor(weights)
-    return jnp.zeros((n, n), device_dtype(dtype)).at[rows, columns].add(added.astype(device_dtype(dtype)))
+    return (
+        jnp.zeros((n, n), device_dtype(dtype))
+        .at[rows, columns]
+        .add(added.astype(device_dtype(dtype)))
+    )
 
 
 # --- segments ---------------------------------------------------------------------------------
@@ -388,7 +421,7 @@ def igammac(a: Any, x: Any, name: Any = None) -> Any:
 
 def polygamma(a: Any, x: Any, name: Any = None) -> Any:
     """Return a derivative of the digamma function."""
-    return special.polygamma(tensor(a), tensor(x))
+    return special.polygamma(tensor(a, "int32"), tensor(x))
 
 
 def lbeta(x: Any, name: Any = None) -> Any:
@@ -416,6 +449,6 @@ def is_strictly_increasing(x: Any, name: Any = None) -> Any:
 
 __all__ = sorted(
     name for name, x in list(globals().items())
-    if not name.startswith("_") and getattr(x, "__module__", "") in (__name__, "hornbeam.tensorflow")
-    and name not in ("TopK",)
+    if not name.startswith("_") and name != "TopK"
+    and getattr(x, "__module__", "") in (__name__, "hornbeam.tensorflow")
 )  # fmt: skip

@@ -5,6 +5,8 @@ They are set on JAX's classes while the stand-in `tensorflow` is in use, see `ad
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import sys
 from typing import Any
 
@@ -12,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hornbeam.core.convert import convert
 from hornbeam.core.tensor import KerasTensor
 from hornbeam.core.variable import Variable
 from hornbeam.tensorflow.host import HostTensor, TensorShape
@@ -78,6 +81,11 @@ class _Reference:
         return id(self._tensor)
 
 
+def _ref(self: Any) -> _Reference:
+    """Return the tensor as the key of a dictionary."""
+    return _Reference(self)
+
+
 def _same(self: Any) -> Any:
     """Return the tensor itself; devices are chosen by JAX."""
     return self
@@ -89,10 +97,10 @@ def _read_value(self: Any) -> Any:
 
 
 _METHODS = {
-    "numpy": _numpy, "get_shape": _get_shape, "set_shape": _set_shape, "ref": _Reference,
-    "experimental_ref": _Reference, "gpu": _same, "cpu": _same,
+    "numpy": _numpy, "get_shape": _get_shape, "set_shape": _set_shape, "ref": _ref,
+    "experimental_ref": _ref, "gpu": _same, "cpu": _same,
 }  # fmt: skip
-_OF_VARIABLES = {"get_shape": _get_shape, "ref": _Reference, "read_value": _read_value}
+_OF_VARIABLES = {"get_shape": _get_shape, "ref": _ref, "read_value": _read_value}
 
 # Code of these packages gets shapes as plain tuples.
 _INNER = {"jax", "jaxlib", "numpy", "hornbeam", "hornbeam_cpu"}
@@ -123,6 +131,25 @@ class _Shape:
         x.__dict__["shape"] = sizes
 
 
+_BINARY = "add sub mul truediv floordiv mod pow matmul".split()
+_OPERATORS = [f"__{side}{name}__" for name in _BINARY for side in ("", "r")] + [
+    f"__{name}__" for name in "lt le gt ge eq ne and or xor".split()
+]
+
+
+def _with_lists(original: Any) -> Any:
+    """Return an operator that takes lists of numbers too."""
+
+    @functools.wraps(original)
+    def operator(self: Any, other: Any) -> Any:
+        if type(other) in (list, tuple):
+            with contextlib.suppress(TypeError, ValueError):
+                other = convert(other)
+        return original(self, other)
+
+    return operator
+
+
 _set: list[tuple[type, str, Any]] = []
 _MISSING = object()
 
@@ -141,6 +168,8 @@ def add_methods() -> None:
         for name, method in _METHODS.items():
             _put(cls, name, method)
         _put(cls, "shape", _shape_with_methods(cls.__dict__["shape"]))
+        for name in _OPERATORS:
+            _put(cls, name, _with_lists(getattr(cls, name)))
     for name in ("get_shape", "set_shape", "ref"):
         _put(KerasTensor, name, _METHODS[name])
     _put(KerasTensor, "shape", _Shape())

@@ -10,9 +10,9 @@ import jax.numpy as jnp
 
 from hornbeam import ops
 from hornbeam.random import dropout as _dropout
-from hornbeam.tensorflow.arrays import gather
 from hornbeam.tensorflow.dtypes import cast
 from hornbeam.tensorflow.functions import named, of_features, static, tensor
+from hornbeam.tensorflow.indexing import gather
 from hornbeam.tensorflow.linalg import l2_normalize
 from hornbeam.tensorflow.math import (
     in_top_k,
@@ -70,9 +70,7 @@ def crelu(features: Any, axis: int = -1, name: Any = None) -> Any:
     return ops.relu(ops.concatenate([x, -x], axis))
 
 
-def dropout(
-    x: Any, rate: Any, noise_shape: Any = None, seed: Any = None, name: Any = None
-) -> Any:
+def dropout(x: Any, rate: Any, noise_shape: Any = None, seed: Any = None, name: Any = None) -> Any:
     """Return a tensor with a part `rate` of its elements set to zero and the others scaled up."""
     return _dropout(tensor(x), rate, noise_shape=static(noise_shape), seed=seed)
 
@@ -80,7 +78,9 @@ def dropout(
 # --- losses ------------------------------------------------------------------------------------
 
 
-def sigmoid_cross_entropy_with_logits(labels: Any = None, logits: Any = None, name: Any = None) -> Any:
+def sigmoid_cross_entropy_with_logits(
+    labels: Any = None, logits: Any = None, name: Any = None
+) -> Any:
     """Return the cross-entropy of each element."""
     z, x = tensor(labels), tensor(logits)
     return ops.relu(x) - x * z + ops.log1p(ops.exp(-ops.abs(x)))
@@ -144,9 +144,7 @@ def scale_regularization_loss(regularization_loss: Any) -> Any:
 # --- normalization -----------------------------------------------------------------------------
 
 
-def moments(
-    x: Any, axes: Any, shift: Any = None, keepdims: bool = False, name: Any = None
-) -> Any:
+def moments(x: Any, axes: Any, shift: Any = None, keepdims: bool = False, name: Any = None) -> Any:
     """Return mean and variance over axes."""
     return ops.moments(tensor(x), static(axes), keepdims=keepdims)
 

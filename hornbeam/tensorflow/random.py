@@ -48,6 +48,11 @@ def _key(seed: Any) -> Any:
     return key if seed is None else jax.random.fold_in(key, int(static(seed)) % 2**31)
 
 
+def _threefry(key: Any) -> Any:
+    """Return a key for the functions of JAX that take no other generator than its own."""
+    return jax.random.wrap_key_data(jax.random.key_data(key), impl="threefry2x32")
+
+
 def uniform(
     shape: Any, minval: Any = 0, maxval: Any = None, dtype: Any = "float32", seed: Any = None,
     name: Any = None,
@@ -92,7 +97,9 @@ def gamma(
     name: Any = None,
 ) -> Any:  # fmt: skip
     """Return `shape` draws for each pair of `alpha` and `beta` of the gamma distribution."""
-    a, b = jnp.broadcast_arrays(tensor(alpha, device_dtype(dtype)), tensor(1 if beta is None else beta))
+    a, b = jnp.broadcast_arrays(
+        tensor(alpha, device_dtype(dtype)), tensor(1 if beta is None else beta)
+    )
     return jax.random.gamma(_key(seed), a, (*_sizes(shape), *a.shape), device_dtype(dtype)) / b
 
 
@@ -101,7 +108,7 @@ def poisson(
 ) -> Any:
     """Return `shape` draws for each mean `lam` of the Poisson distribution."""
     lam = tensor(lam)
-    return cast(jax.random.poisson(_key(seed), lam, (*_sizes(shape), *lam.shape)), dtype)
+    return cast(jax.random.poisson(_threefry(_key(seed)), lam, (*_sizes(shape), *lam.shape)), dtype)
 
 
 def categorical(
@@ -160,9 +167,11 @@ def stateless_gamma(
     return x if beta is None else x / tensor(beta)
 
 
-def stateless_poisson(shape: Any, seed: Any, lam: Any, dtype: Any = "int32", name: Any = None) -> Any:
+def stateless_poisson(
+    shape: Any, seed: Any, lam: Any, dtype: Any = "int32", name: Any = None
+) -> Any:
     """Return draws of the Poisson distribution that depend on `seed` alone."""
-    return cast(jax.random.poisson(_fixed_key(seed), tensor(lam), _sizes(shape)), dtype)
+    return cast(jax.random.poisson(_threefry(_fixed_key(seed)), tensor(lam), _sizes(shape)), dtype)
 
 
 def stateless_categorical(

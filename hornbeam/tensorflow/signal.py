@@ -91,7 +91,7 @@ def _cosine(length: Any, periodic: bool, dtype: Any, a: float) -> Any:
     n = int(static(length))
     if n == 1:
         return jnp.ones(1, device_dtype(dtype))
-    period = n if periodic else n - 1
+    period = n if periodic and n % 2 == 0 else n - 1  # an odd window is symmetric in any case
     place = np.arange(n)
     return jnp.asarray(a - (1 - a) * np.cos(2 * np.pi * place / period), device_dtype(dtype))
 
@@ -187,7 +187,7 @@ def inverse_stft(
     stfts: Any, frame_length: Any, frame_step: Any, fft_length: Any = None,
     window_fn: Any = hann_window, name: Any = None,
 ) -> Any:  # fmt: skip
-    """Return the signal of spectra. `inverse_stft_window_fn` gives the window that undoes `stft`."""
+    """Return the signal of spectra; `inverse_stft_window_fn` gives the right window."""
     length = int(static(frame_length))
     frames = jnp.fft.irfft(tensor(stfts), _fft_length(length, fft_length))[..., :length]
     missing = length - frames.shape[-1]

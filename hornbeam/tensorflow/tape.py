@@ -10,15 +10,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from hornbeam import errors, tree
 from hornbeam.core.convert import convert
 from hornbeam.core.records import is_differentiable
 from hornbeam.core.tape import Tape
-from hornbeam.core.tape_trace import outside_tapes
 from hornbeam.core.tensor import KerasTensor
-from hornbeam.core.variable import Variable, autocast_scope
+from hornbeam.core.variable import Variable
 from hornbeam.typing import Structure, Tensor
 
 __all__ = ["GradientTape", "UnconnectedGradients"]
@@ -55,7 +53,9 @@ class GradientTape:
 
     def __enter__(self) -> GradientTape:
         if self._tape.is_open:
-            raise ValueError("GradientTape: it records already. Make a new one for the inner block.")
+            raise ValueError(
+                "GradientTape: it records already. Make a new one for the inner block."
+            )
         if not self._persistent:
             self._tape.clear()
             self._is_used = False

@@ -12,9 +12,10 @@ import numpy as np
 from hornbeam.core.naming import name_scope, to_snake_case
 from hornbeam.core.variable import Variable as _Variable
 from hornbeam.layers.layer import Layer
-from hornbeam.tensorflow.arrays import convert_to_tensor, gather_nd
+from hornbeam.tensorflow.arrays import convert_to_tensor
 from hornbeam.tensorflow.functions import tensor
 from hornbeam.tensorflow.host import TensorShape
+from hornbeam.tensorflow.indexing import gather_nd
 
 __all__ = ["Module", "Variable", "VariableAggregation", "VariableSynchronization"]
 
@@ -73,21 +74,21 @@ class Variable(_Variable):
         """The sizes of the axes."""
         return TensorShape(self._shape)
 
-    def assign(
+    def assign(  # type: ignore[override]
         self, value: Any, use_locking: bool = False, name: Any = None, read_value: bool = True
     ) -> Variable:
         """Replace the value; return the variable."""
         super().assign(convert_to_tensor(value, self.stored_dtype))
         return self
 
-    def assign_add(
+    def assign_add(  # type: ignore[override]
         self, delta: Any, use_locking: bool = False, name: Any = None, read_value: bool = True
     ) -> Variable:
         """Add a tensor; return the variable."""
         super().assign_add(delta)
         return self
 
-    def assign_sub(
+    def assign_sub(  # type: ignore[override]
         self, delta: Any, use_locking: bool = False, name: Any = None, read_value: bool = True
     ) -> Variable:
         """Subtract a tensor; return the variable."""

@@ -29,7 +29,7 @@ def test_the_program_of_the_page(capsys):
 
 @pytest.mark.parametrize("namespace", NAMESPACES)
 def test_each_name_is_there_and_tested(namespace):
-    files = ("expressions.txt", "expressions.py", "test_host.py", "test_scripts.py")
+    files = ("data_expressions.txt", "data_expressions.py", "test_host.py", "test_scripts.py")
     words = set(re.findall(r"\w+", "".join((HERE / name).read_text() for name in files)))
     module = face_module(f"tensorflow.{namespace}")
     names = [name for place in TENSORFLOW_MODULES[namespace]

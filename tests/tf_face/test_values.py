@@ -1,55 +1,35 @@
-"""Functions of the `tensorflow` face against what TensorFlow 2.21 gave, see expressions.py."""
+"""Values, shapes and dtypes of the functions of `tf`, against TensorFlow's."""
+
+from __future__ import annotations
 
 import json
-import warnings
 from pathlib import Path
 
-import expressions
 import numpy as np
 import pytest
+from support import tf_rows as rows
+from support.compare import mostly_slow
 
-from hornbeam.keras import face_module
+from hornbeam.keras.modules import face_module
 
-EXPECTED = json.loads(Path(__file__).with_name("expected.json").read_text())
-
-
-@pytest.fixture(scope="module")
-def known(tmp_path_factory):
-    return expressions.names(face_module("tensorflow"), tmp_path_factory.mktemp("files"))
-
-
-def same(found, expected, where=""):
-    """Assert that two results are equal, floating-point numbers to 1e-5 of the largest."""
-    assert type(found) is type(expected), where
-    if isinstance(found, dict):
-        assert found.keys() == expected.keys(), where
-        if "values" in found and found["dtype"].startswith("float"):
-            assert found["shape"] == expected["shape"], where
-            assert found["dtype"] == expected["dtype"], where
-            a, b = (np.array(x["values"], "float64") for x in (found, expected))
-            scale = np.abs(b[np.isfinite(b)]).max(initial=0.1)
-            level = 2e-3 if found["dtype"] == "float16" else 1e-5
-            np.testing.assert_allclose(a, b, rtol=0, atol=level * scale, err_msg=where)
-            return
-        for key in found:
-            same(found[key], expected[key], f"{where}.{key}")
-    elif isinstance(found, list):
-        assert len(found) == len(expected), where
-        for i, (a, b) in enumerate(zip(found, expected, strict=True)):
-            same(a, b, f"{where}[{i}]")
-    else:
-        assert found == expected, where
+tf = face_module("tensorflow")
+EXPECTED = json.loads((Path(__file__).parent / "expected.json").read_text())
+_NARROW = {"int64": "int32", "float64": "float32", "complex128": "complex64"}
 
 
-# What differs on purpose: numbers of 64 bits that pass through the device have 32 bits, and
-# TensorFlow's images of `uint8` may differ by one level after a rounding.
-@pytest.mark.parametrize(("group", "row"), expressions.rows())
-def test_a_value_is_tensorflows(known, group, row):
-    expected = EXPECTED[row]
-    if isinstance(expected, dict) and "error" in expected:
-        with pytest.raises(Exception):  # noqa: B017, PT011
-            expressions.value(eval(row, dict(known)))
-        return
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        same(json.loads(json.dumps(expressions.value(eval(row, dict(known))))), expected)
+def _parts(row: str) -> list[np.ndarray]:
+    x = eval(row, {**vars(rows), "tf": tf, "np": np})
+    arrays = [np.asarray(p) for p in (x if isinstance(x, tuple) else [x])]
+    return [np.stack([a.real, a.imag]) if a.dtype.kind == "c" else a for a in arrays]
+
+
+@pytest.mark.parametrize("row", mostly_slow(rows.ROWS, rows.ROWS[::12]))
+def test_function_equals_tensorflows(row: str) -> None:
+    parts = _parts(row)
+    assert len(parts) == len(EXPECTED[row])
+    for found, (shape, dtype, values) in zip(parts, EXPECTED[row], strict=True):
+        assert list(found.shape) == shape
+        assert _NARROW.get(str(found.dtype), str(found.dtype)) == _NARROW.get(dtype, dtype)
+        wanted = np.array(values).reshape(shape)
+        largest = max(1e-3, np.abs(wanted[np.isfinite(wanted)]).max(initial=0))
+        np.testing.assert_allclose(found.astype("float64"), wanted, rtol=1e-5, atol=3e-6 * largest)

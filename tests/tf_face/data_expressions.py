@@ -1,6 +1,6 @@
-"""The expressions of expressions.txt, whose values TensorFlow 2.21 recorded in expected.json.
+"""The expressions of data_expressions.txt, whose values TensorFlow 2.21 recorded.
 
-`python tests/tf_face/record.py` records them, in an environment with TensorFlow. `tf`, `np` and
+`python tests/tf_face/record_data.py` records them in data_expected.json, in an environment with TensorFlow. `tf`, `np` and
 the names below are known in them.
 """
 
@@ -23,7 +23,7 @@ CSV_TEXT = 'a,b,c\n1,2.5,x\n2,,"y, z"\n3,4.5,\n'
 def rows():
     """Return the group and text of each expression."""
     found, group = [], ""
-    for line in Path(__file__).with_name("expressions.txt").read_text().split("\n"):
+    for line in Path(__file__).with_name("data_expressions.txt").read_text().split("\n"):
         if line.startswith("# "):
             group = line[2:]
         elif line:
