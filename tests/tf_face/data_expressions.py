@@ -1,7 +1,7 @@
 """The expressions of data_expressions.txt, whose values TensorFlow 2.21 recorded.
 
-`python tests/tf_face/record_data.py` records them in data_expected.json, in an environment with TensorFlow. `tf`, `np` and
-the names below are known in them.
+`python tests/tf_face/record_data.py` records them in data_expected.json, in an environment with
+TensorFlow. `tf`, `np` and the names below are known in them.
 """
 
 from pathlib import Path

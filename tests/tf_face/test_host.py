@@ -91,6 +91,11 @@ def test_image_functions_of_symbolic_tensors():
     np.testing.assert_allclose(model.predict(x, verbose=0), expected, atol=1e-5)
 
 
+STATELESS = [
+    "stateless_random_brightness", "stateless_random_contrast", "stateless_random_crop",
+    "stateless_random_flip_left_right", "stateless_random_flip_up_down", "stateless_random_hue",
+    "stateless_random_saturation",
+]  # fmt: skip
 RANDOM = {
     "random_brightness": ((0.3,), lambda y, x: np.ptp(y - x) < 1e-5 and abs(y - x).max() <= 0.3001),
     "random_contrast": ((0.5, 0.6), lambda y, x: np.std(y) < np.std(x)),
@@ -104,6 +109,7 @@ RANDOM = {
 
 @pytest.mark.parametrize("name", RANDOM)
 def test_random_changes(name):
+    assert f"stateless_{name}" in STATELESS
     settings, is_right = RANDOM[name]
     function = getattr(tf.image, name)
     stateless = getattr(tf.image, f"stateless_{name}")
@@ -302,8 +308,10 @@ def test_files_of_gfile(tmp_path):
     assert not gfile.isdir(folder)
     tf.io.write_file(str(tmp_path / "new" / "z"), "text")
     assert tf.io.read_file(str(tmp_path / "new" / "z")).numpy() == b"text"
-    found = tf.io.matching_files(str(tmp_path / "*" / "z")).numpy().tolist()
-    assert found == [str(tmp_path / "new" / "z").encode()]
+    for find in (tf.io.matching_files, tf.io.match_filenames_once):
+        found = find(str(tmp_path / "*" / "z")).numpy().tolist()
+        assert found == [str(tmp_path / "new" / "z").encode()]
+    assert "file" in gfile.get_registered_schemes()
 
 
 def test_passes_of_shuffled_data_differ_and_can_be_repeated():
@@ -436,8 +444,9 @@ def test_images_of_files():
         file = io.BytesIO()
         image.save(file, kind, **({"lossless": True} if kind == "webp" else {}))
         files[kind] = file.getvalue()
-    for kind in ("png", "bmp", "webp"):
-        np.testing.assert_array_equal(getattr(tf.io, f"decode_{kind}")(files[kind]), pixels)
+    decoders = {"png": tf.io.decode_png, "bmp": tf.io.decode_bmp, "webp": tf.io.decode_webp}
+    for kind, decode in decoders.items():
+        np.testing.assert_array_equal(decode(files[kind]), pixels)
     assert tf.io.decode_gif(files["gif"]).shape == [1, 12, 13, 3]
     assert tf.io.decode_image(files["gif"], expand_animations=False).shape == [12, 13, 3]
     decoded = tf.io.decode_jpeg(files["jpeg"])
@@ -449,5 +458,39 @@ def test_images_of_files():
     assert tf.image.decode_jpeg(files["png"]).shape == [12, 13, 3]
 
 
-def test_values_are_json_and_pickle():
+def test_lists_are_plain():
     assert json.dumps(tf.ragged.constant([[1], [2, 3]]).to_list()) == "[[1], [2, 3]]"
+
+
+def test_batches_of_parsed_examples(tmp_path):
+    path = str(tmp_path / "a.tfrecord")
+    writer = tf.data.experimental.TFRecordWriter(path)
+    writer.write(tf.data.Dataset.from_tensors(example()).repeat(4))
+    make = tf.data.experimental.make_batched_features_dataset
+    settings = {"num_epochs": 1, "shuffle": False}
+    (batch,) = make(path, 4, FEATURES, **settings)
+    assert batch["f"].tolist() == [[0.5, 2]] * 4
+    (pair,) = make(path, 3, FEATURES, label_key="f", drop_final_batch=True, **settings)
+    assert pair[1].shape[0] == 3
+    parse = tf.data.experimental.parse_example_dataset(FEATURES)
+    (parsed,) = tf.data.TFRecordDataset(path).batch(4).apply(parse)
+    assert parsed["s"].to_list() == [[b"text", b""]] * 4
+
+
+def test_names_of_settings():
+    data, experimental = tf.data, tf.data.experimental
+    assert (data.INFINITE_CARDINALITY, data.UNKNOWN_CARDINALITY) == (-1, -2)
+    for kind in (
+        data.Options, data.ThreadingOptions, experimental.AutotuneOptions,
+        experimental.DistributeOptions, experimental.OptimizationOptions,
+        experimental.ThreadingOptions,
+    ):  # fmt: skip
+        assert kind().deterministic is None
+    windows = data.Dataset.range(4).window(2)
+    assert isinstance(windows.element_spec, data.DatasetSpec)
+    assert isinstance(iter(windows), data.Iterator)
+    kept = data.Dataset.range(4)
+    for choose in (experimental.choose_from_datasets, experimental.sample_from_datasets):
+        other = data.Dataset.range(1).repeat(4)
+        given = [[kept], other] if choose is experimental.choose_from_datasets else [[kept]]
+        assert len(list(choose(*given))) == 4
