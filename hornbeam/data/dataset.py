@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -49,14 +49,14 @@ class Dataset:
     file_paths: list[str] | None = None
 
     def __init__(self, stage: Stage):
-        self._stage = stage
+        self.stage = stage
         self._seed: int | None = None
         self._passes = 0
 
     # --- sources --------------------------------------------------------------------------------
 
     @classmethod
-    def from_tensor_slices(cls, tensors: Any, name: str | None = None) -> Dataset:
+    def from_tensor_slices(cls, tensors: Any, name: str | None = None) -> Self:
         """Make a data set of the rows of arrays, or of a tuple or dictionary of arrays.
 
         Raises:
@@ -70,12 +70,12 @@ class Dataset:
         return cls(stages.Slices(arrays_of(tensors, "from_tensor_slices")))
 
     @classmethod
-    def from_tensors(cls, tensors: Any, name: str | None = None) -> Dataset:
+    def from_tensors(cls, tensors: Any, name: str | None = None) -> Self:
         """Make a data set with one element."""
         return cls(stages.Elements([map_leaves(np.asarray, tensors)]))
 
     @classmethod
-    def from_elements(cls, elements: Sequence[Any]) -> Dataset:
+    def from_elements(cls, elements: Sequence[Any]) -> Self:
         """Make a data set of the elements of a list.
 
         Example:
@@ -89,7 +89,7 @@ class Dataset:
         cls, generator: Callable[..., Iterable[Any]], output_types: Any = None,
         output_shapes: Any = None, args: tuple[Any, ...] | None = None,
         output_signature: Any = None, name: str | None = None,
-    ) -> Dataset:  # fmt: skip
+    ) -> Self:  # fmt: skip
         """Make a data set of the elements that a function yields; each pass calls it again.
 
         Args:
@@ -128,7 +128,7 @@ class Dataset:
     def from_table(
         cls, table: Any, columns: Sequence[str] | str | None = None,
         target: Sequence[str] | str | None = None,
-    ) -> Dataset:  # fmt: skip
+    ) -> Self:  # fmt: skip
         """Make a data set of a table's rows, as dictionaries from column names to values.
 
         Args:
@@ -164,7 +164,7 @@ class Dataset:
     def from_parquet(
         cls, paths: FilePath | Sequence[FilePath], columns: Sequence[str] | str | None = None,
         target: Sequence[str] | str | None = None, batch_size: int | None = None,
-    ) -> Dataset:  # fmt: skip
+    ) -> Self:  # fmt: skip
         """Make a data set of the rows of Parquet files, reading row groups only when needed.
 
         `shuffle` shuffles the order of the row groups, then the rows within windows of several row
@@ -189,7 +189,7 @@ class Dataset:
     def from_tar(
         cls, paths: FilePath | Sequence[FilePath], columns: Sequence[str] | str | None = None,
         target: Sequence[str] | str | None = None, *, ignore_errors: bool = False,
-    ) -> Dataset:  # fmt: skip
+    ) -> Self:  # fmt: skip
         """Make a data set of the samples in tar files of the WebDataset format.
 
         Consecutive files `key.extension` with the same key form a sample. A sample is a dictionary
@@ -219,12 +219,12 @@ class Dataset:
         )
 
     @classmethod
-    def range(cls, *args: int, name: str | None = None, output_type: Any = "int64") -> Dataset:
+    def range(cls, *args: int, name: str | None = None, output_type: Any = "int64") -> Self:
         """Make a data set of the numbers of `range(*args)`."""
         return cls(stages.Slices(np.arange(*args, dtype=output_type)))
 
     @classmethod
-    def zip(cls, *datasets: Any, name: str | None = None) -> Dataset:
+    def zip(cls, *datasets: Any, name: str | None = None) -> Self:
         """Combine the elements of several data sets into tuples or dictionaries.
 
         The result is as long as the shortest data set.
@@ -242,7 +242,7 @@ class Dataset:
         def one(data: Any) -> Stage:
             if not isinstance(data, Dataset):
                 raise TypeError(f"Dataset.zip: expected data sets, received {data!r:.80}.")
-            return data._stage
+            return data.stage
 
         return cls(stages.Zip(map_leaves(one, parts)))
 
@@ -269,7 +269,7 @@ class Dataset:
             >>> whole[4:] == list(data.elements(seed=1, epoch=2, start=4))
             True
         """
-        return self._stage.run(Turn(seed, epoch), start)
+        return self.stage.run(Turn(seed, epoch), start)
 
     @property
     def skipped_files(self) -> dict[str, str]:
@@ -278,7 +278,7 @@ class Dataset:
 
     def row_batches(self) -> stages.Batch | None:
         """Return the `Batch` stage if it is the last stage besides `prefetch`, else `None`."""
-        stage = self._stage
+        stage = self.stage
         while isinstance(stage, stages.Prefetch):
             stage = stage.before
         return stage if isinstance(stage, stages.Batch) else None
@@ -289,7 +289,7 @@ class Dataset:
         Raises:
             TypeError: If the number is infinite or unknown.
         """
-        size = self._stage.size
+        size = self.stage.size
         if size is None or math.isinf(size):
             kind = "unknown" if size is None else "infinite"
             raise TypeError(
@@ -300,7 +300,7 @@ class Dataset:
 
     def cardinality(self) -> int:
         """Return the number of elements, or -1 if it is infinite, or -2 if it is unknown."""
-        size = self._stage.size
+        size = self.stage.size
         if size is None:
             return UNKNOWN_CARDINALITY
         return INFINITE_CARDINALITY if math.isinf(size) else int(size)
@@ -313,7 +313,7 @@ class Dataset:
             "-1", "infinitely many"
         ).replace("-2", "an unknown number of")
 
-    def as_numpy(self) -> Dataset:
+    def as_numpy(self) -> Self:
         """Convert the arrays in the elements to NumPy arrays, for example those `map` returned."""
         return self._then(stages.Convert, lambda element: map_leaves(np.asarray, element))
 
@@ -347,19 +347,19 @@ class Dataset:
             state = reduce_func(state, element)
         return state
 
-    def apply(self, transformation_func: Callable[[Dataset], Dataset]) -> Dataset:
+    def apply(self, transformation_func: Callable[[Dataset], Any]) -> Any:
         """Apply a function to this data set."""
         return transformation_func(self)
 
     # --- stages ---------------------------------------------------------------------------------
 
-    def _then(self, stage: type[Stage], *args: Any) -> Dataset:
-        return Dataset(stage(self._stage, *args))  # type: ignore[call-arg]
+    def _then(self, stage: type[Stage], *args: Any) -> Self:
+        return type(self)(stage(self.stage, *args))  # type: ignore[call-arg]
 
     def map(
         self, map_func: Callable[..., Any], num_parallel_calls: int | None = None,
         deterministic: bool | None = None, name: str | None = None, **_: Any,
-    ) -> Dataset:  # fmt: skip
+    ) -> Self:  # fmt: skip
         """Apply a function to each element. The parts of a tuple are passed as arguments.
 
         Args:
@@ -376,7 +376,7 @@ class Dataset:
         threads = _count("map", "num_parallel_calls", num_parallel_calls, none=1)
         return self._then(stages.Map, map_func, threads)
 
-    def filter(self, predicate: Callable[..., Any], name: str | None = None) -> Dataset:
+    def filter(self, predicate: Callable[..., Any], name: str | None = None) -> Self:
         """Keep the elements for which `predicate` returns true.
 
         Example:
@@ -388,7 +388,7 @@ class Dataset:
     def batch(
         self, batch_size: int, drop_remainder: bool = False, num_parallel_calls: int | None = None,
         deterministic: bool | None = None, name: str | None = None,
-    ) -> Dataset:  # fmt: skip
+    ) -> Self:  # fmt: skip
         """Combine elements into batches, stacked along a new first axis.
 
         Args:
@@ -405,7 +405,7 @@ class Dataset:
     def padded_batch(
         self, batch_size: int, padded_shapes: Any = None, padding_values: Any = None,
         drop_remainder: bool = False, name: str | None = None,
-    ) -> Dataset:  # fmt: skip
+    ) -> Self:  # fmt: skip
         """Combine elements into batches, padding each element at its ends to a common shape.
 
         Args:
@@ -427,13 +427,13 @@ class Dataset:
         padding = (padded_shapes, padding_values)
         return self._then(stages.Batch, size, bool(drop_remainder), padding)
 
-    def unbatch(self, name: str | None = None) -> Dataset:
+    def unbatch(self, name: str | None = None) -> Self:
         """Split each element into its rows."""
         return self._then(stages.Unbatch)
 
     def rebatch(
         self, batch_size: int, drop_remainder: bool = False, name: str | None = None
-    ) -> Dataset:
+    ) -> Self:
         """Regroup the rows of batches into batches of another size.
 
         Example:
@@ -446,7 +446,7 @@ class Dataset:
     def shuffle(
         self, buffer_size: int | None = None, seed: int | None = None,
         reshuffle_each_iteration: bool | None = True, name: str | None = None,
-    ) -> Dataset:  # fmt: skip
+    ) -> Self:  # fmt: skip
         """Put the elements in random order.
 
         Rows of arrays are shuffled completely. Other elements are drawn from a buffer in memory.
@@ -468,7 +468,7 @@ class Dataset:
         seed = None if seed is None else int(seed) % 2**64
         return self._then(stages.Shuffle, window, seed, reshuffle_each_iteration is not False)
 
-    def cache(self, filename: str | os.PathLike[str] = "", name: str | None = None) -> Dataset:
+    def cache(self, filename: str | os.PathLike[str] = "", name: str | None = None) -> Self:
         """Keep the elements of the first complete pass in memory and return them afterwards.
 
         Raises:
@@ -482,25 +482,25 @@ class Dataset:
             )
         return self._then(stages.Cache)
 
-    def repeat(self, count: int | None = None, name: str | None = None) -> Dataset:
+    def repeat(self, count: int | None = None, name: str | None = None) -> Self:
         """Repeat the elements `count` times, or endlessly if `count` is `None` or -1."""
         if count is None or count == -1:
             return self._then(stages.Repeat, None)
         return self._then(stages.Repeat, _count("repeat", "count", count, least=0))
 
-    def take(self, count: int, name: str | None = None) -> Dataset:
+    def take(self, count: int, name: str | None = None) -> Self:
         """Keep the first `count` elements, or all if `count` is -1."""
         if count == -1:
             return self
         return self._then(stages.Slice, 0, _count("take", "count", count, least=0))
 
-    def skip(self, count: int, name: str | None = None) -> Dataset:
+    def skip(self, count: int, name: str | None = None) -> Self:
         """Skip the first `count` elements, or all if `count` is -1."""
         if count == -1:
             return self.take(0)
         return self._then(stages.Slice, _count("skip", "count", count, least=0))
 
-    def shard(self, num_shards: int, index: int, name: str | None = None) -> Dataset:
+    def shard(self, num_shards: int, index: int, name: str | None = None) -> Self:
         """Keep every `num_shards`-th element, starting at element `index`."""
         count = _count("shard", "num_shards", num_shards)
         first = _count("shard", "index", index, least=0)
@@ -510,15 +510,15 @@ class Dataset:
             )
         return self._then(stages.Slice, first, None, count)
 
-    def concatenate(self, dataset: Dataset, name: str | None = None) -> Dataset:
+    def concatenate(self, dataset: Dataset, name: str | None = None) -> Self:
         """Append the elements of another data set."""
-        return self._then(stages.Concatenate, dataset._stage)
+        return self._then(stages.Concatenate, dataset.stage)
 
-    def enumerate(self, start: int = 0, name: str | None = None) -> Dataset:
+    def enumerate(self, start: int = 0, name: str | None = None) -> Self:
         """Pair each element with its number, counting from `start`."""
         return self._then(stages.Enumerate, start)
 
-    def prefetch(self, buffer_size: int = AUTOTUNE, name: str | None = None) -> Dataset:
+    def prefetch(self, buffer_size: int = AUTOTUNE, name: str | None = None) -> Self:
         """Read elements ahead in a thread.
 
         Args:
@@ -537,7 +537,7 @@ class Dataset:
         self, map_func: Callable[..., Dataset], cycle_length: int | None = None,
         block_length: int = 1, num_parallel_calls: int | None = None,
         deterministic: bool | None = None, name: str | None = None,
-    ) -> Dataset:  # fmt: skip
+    ) -> Self:  # fmt: skip
         """Map each element to a data set and take a few elements of each data set in turn.
 
         Args:
@@ -559,14 +559,14 @@ class Dataset:
         block = _count("interleave", "block_length", block_length)
         return self._then(nested.Interleave, _opener("interleave", map_func), cycle, block)
 
-    def flat_map(self, map_func: Callable[..., Dataset], name: str | None = None) -> Dataset:
+    def flat_map(self, map_func: Callable[..., Dataset], name: str | None = None) -> Self:
         """Map each element to a data set and chain the data sets."""
         return self._then(nested.Interleave, _opener("flat_map", map_func), 1, 1)
 
     def window(
         self, size: int, shift: int | None = None, stride: int = 1, drop_remainder: bool = False,
         name: str | None = None,
-    ) -> Dataset:  # fmt: skip
+    ) -> Self:  # fmt: skip
         """Group consecutive elements into windows. Each window is a data set.
 
         If the elements are tuples or dictionaries, a window is a tuple or dictionary of data sets.
@@ -602,6 +602,6 @@ def _opener(name: str, map_func: Callable[..., Dataset]) -> Callable[[Any, Turn]
             raise TypeError(
                 f"Dataset.{name}: `map_func` must return a Dataset, received {data!r:.80}."
             )
-        return data._stage.run(turn)
+        return data.stage.run(turn)
 
     return open_run

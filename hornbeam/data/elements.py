@@ -126,6 +126,9 @@ def _check_structure(batch: Sequence[Any], name: str, first: int) -> None:
 def stack(batch: Sequence[Any], first: int = 0) -> Any:
     """Stack elements along a new first axis.
 
+    A class of other elements than arrays has a class method `stacked`. Bytes become objects,
+    because an array of bytes of one length would lose zeros at their ends.
+
     Args:
         batch: Elements with the same structure.
         first: Number of the first element, for error messages.
@@ -144,6 +147,10 @@ def stack(batch: Sequence[Any], first: int = 0) -> Any:
     def one(*parts: Any) -> np.ndarray:
         if all(isinstance(part, (np.generic, int, float)) for part in parts):
             return np.asarray(parts)
+        if hasattr(type(parts[0]), "stacked"):
+            return type(parts[0]).stacked(parts)
+        if type(parts[0]) is bytes:
+            return np.array(parts, object)
         arrays = [np.asarray(part) for part in parts]
         shape = arrays[0].shape
         for number, array in enumerate(arrays):
@@ -208,7 +215,7 @@ def pad(batch: Sequence[Any], shapes: Any, values: Any, name: str = "padded_batc
                 f" {shape}."
             )
         dtype = np.result_type(*arrays)
-        empty: Any = "" if dtype.kind in "US" else 0
+        empty: Any = {"U": "", "S": b"", "O": b""}.get(dtype.kind, 0)
         result = np.full((len(arrays), *shape), empty if fill is None else fill, dtype)
         for row, array in enumerate(arrays):
             place: Any = (row, *(slice(n) for n in array.shape))

@@ -420,7 +420,8 @@ class Batch(After):
 
     def __init__(self, before: Stage, batch_size: int, drop_remainder: bool, padding: Any = None):
         super().__init__(before)
-        self.batch_size, self._drop, self._padding = batch_size, drop_remainder, padding
+        self.batch_size, self.drop_remainder = batch_size, drop_remainder
+        self._padding, self.is_padded = padding, padding is not None
         if before.size is not None and not math.isinf(before.size):
             whole, rest = divmod(int(before.size), batch_size)
             self.size = whole + (rest > 0 and not drop_remainder)
@@ -437,7 +438,7 @@ class Batch(After):
         if rows is None:
             return None
         count = rows_of(rows.arrays)
-        is_partial = self._drop and count % self.batch_size
+        is_partial = self.drop_remainder and count % self.batch_size
         if is_partial or not np.array_equal(np.sort(rows.order), np.arange(count)):
             return None
         return rows.arrays
@@ -456,14 +457,14 @@ class Batch(After):
             for start in range(first, whole, size):
                 yield rows.gather(start, start + size)
             rest = rows.gather(whole, whole + size) if whole < len(rows.order) else None
-        if rest is not None and not self._drop:
+        if rest is not None and not self.drop_remainder:
             yield rest
 
     def _stacked(self, turn: Turn, start: int) -> Iterator[Any]:
         elements = self.before.run(turn, start * self.batch_size)
         for number in itertools.count(start):
             batch = list(itertools.islice(elements, self.batch_size))
-            if not batch or (self._drop and len(batch) < self.batch_size):
+            if not batch or (self.drop_remainder and len(batch) < self.batch_size):
                 return
             if self._padding is None:
                 yield stack(batch, number * self.batch_size)
@@ -484,7 +485,12 @@ class Unbatch(After):
     def _each(self, turn: Turn) -> Iterator[Any]:
         for batch in self.before.run(turn):
             rows_of(batch)
-            yield from each_row(map_leaves(np.array, batch))
+            yield from each_row(map_leaves(_owned, batch))
+
+
+def _owned(array: Any) -> Any:
+    """Return a copy of an array, whose rows the user may change; other kinds as they are."""
+    return array if hasattr(type(array), "stacked") else np.array(array)
 
 
 class Rebatch(After):

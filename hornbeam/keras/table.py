@@ -48,6 +48,12 @@ _CURRENT = [
 KERAS_MODULES: dict[str, tuple[str, ...]] = {"": ("",)}
 KERAS_MODULES |= {name: (name,) for name in _CURRENT}
 
+# Functions that return data sets return those of `tf.data`, as in Keras with any backend.
+KERAS_MODULES |= {
+    name: ("tensorflow.keras_data", name)
+    for name in ("preprocessing", "preprocessing.image", "preprocessing.text", "utils")
+}
+
 # Modules of TensorFlow 2's optimizers.
 KERAS_MODULES |= {
     name: ("legacy.optimizers", "optimizers", "optimizers.schedules")
@@ -78,8 +84,8 @@ TENSORFLOW_MODULES: dict[str, tuple[str, ...]] = {
     "": tuple(
         f"tensorflow.{name}"
         for name in (
-            "dtypes", "arrays", "indexing", "toplevel", "tape", "function", "control",
-            "variables", "methods", "general", "specs",
+            "root_data", "host_arrays", "host_math", "dtypes", "arrays", "indexing", "toplevel",
+            "tape", "function", "control", "variables", "methods", "general",
         )
     ),
     "bitwise": ("tensorflow.bitwise",),
@@ -91,11 +97,34 @@ TENSORFLOW_MODULES: dict[str, tuple[str, ...]] = {
     "distribute": ("tensorflow.distribute",),
     "distribute.experimental": ("tensorflow.distribute",),
     "dtypes": ("tensorflow.dtypes",),
+    # parts of models, which Keras has too
+    "initializers": ("initializers",),
+    "losses": ("losses",),
+    "metrics": ("metrics",),
+    "optimizers": ("legacy.optimizers", "optimizers"),
+    "optimizers.schedules": ("optimizers.schedules",),
+    # data and files, on the host
+    "audio": ("tensorflow.audio",),
+    "data": ("tensorflow.data",),
+    "data.experimental": ("tensorflow.data_experimental",),
+    "image": (
+        "tensorflow.image", "tensorflow.image_boxes", "tensorflow.image_colors",
+        "tensorflow.image_files", "tensorflow.image_measures", "tensorflow.image_random",
+    ),
+    "io": ("tensorflow.io", "tensorflow.image_files"),
+    "io.gfile": ("tensorflow.gfile",),
+    "lookup": ("tensorflow.lookup",),
+    "lookup.experimental": ("tensorflow.lookup_experimental",),
+    "ragged": ("tensorflow.ragged",),
+    "sets": ("tensorflow.sets",),
+    "sparse": ("tensorflow.sparse",),
+    "strings": ("tensorflow.strings",),
+    "train": ("tensorflow.example_proto",),
     "errors": ("tensorflow.errors",),
     "experimental": (),
     "experimental.numpy": ("tensorflow.experimental_numpy",),
     "linalg": ("tensorflow.linalg",),
-    "math": ("tensorflow.math",),
+    "math": ("tensorflow.host_math", "tensorflow.math"),
     "nest": ("tensorflow.nest",),
     "nn": ("tensorflow.nn",),
     "random": ("tensorflow.random",),
@@ -111,6 +140,4 @@ ALIASES: dict[str, dict[str, str]] = {
         for root in KERAS_ROOTS
         for module, names in OLDER_NAMES.items()
     },
-    "tensorflow.data": {"AUTOTUNE": "data.AUTOTUNE", "Dataset": "data.Dataset"},
-    "tensorflow.data.experimental": {"AUTOTUNE": "data.AUTOTUNE"},
 }

@@ -11,7 +11,7 @@ import numpy as np
 from hornbeam.optional import import_module
 from hornbeam.utils.images import in_color_mode, open_image
 
-__all__ = ["CHANNELS", "read_pixels"]
+__all__ = ["CHANNELS", "jpeg_pixels", "read_pixels"]
 
 CHANNELS = {"rgb": 3, "rgba": 4, "grayscale": 1}
 """Number of channels by color mode."""
@@ -69,23 +69,43 @@ def _simplejpeg() -> ModuleType | None:
 
 def _read_jpeg(path: str, color_mode: str) -> np.ndarray | None:
     """Return a JPEG file's pixels; `None` if another decoder must read it, or say what is wrong."""
-    library = _simplejpeg()
-    if library is None:
-        return None
     with open(path, "rb") as file:
         if file.read(3) != b"\xff\xd8\xff":
             return None
         file.seek(0)
-        data = file.read()
+        return jpeg_pixels(file.read(), color_mode)
+
+
+def jpeg_pixels(
+    data: bytes, color_mode: str | None, fast: bool = True, ratio: int = 1
+) -> np.ndarray | None:
+    """Return the pixels of a JPEG file in memory.
+
+    Args:
+        data: The content of the file.
+        color_mode: `"rgb"`, `"grayscale"`, or `None` for that of the file.
+        fast: Whether the transform is the fast one, as TensorFlow's default is.
+        ratio: 1, 2, 4 or 8: by how much the image is made smaller while it is decoded.
+
+    Returns:
+        An array (height, width, channels) of uint8, or `None` if another decoder must read it.
+    """
+    library = _simplejpeg()
+    if library is None or data[:3] != b"\xff\xd8\xff":
+        return None
     try:
         height, width, stored, _ = library.decode_jpeg_header(data)
         if height * width > (_pillow().MAX_IMAGE_PIXELS or np.inf):
             return None
+        if color_mode is None:
+            color_mode = "grayscale" if stored == "Gray" else "rgb"
         inks = stored in ("CMYK", "YCCK")
         if inks and color_mode != "rgb":
             return None
         colors = "CMYK" if inks else "RGB" if color_mode == "rgb" else "GRAY"
-        x = library.decode_jpeg(data, colorspace=colors, fastdct=True)
+        least = {"min_height": -(-height // ratio), "min_width": -(-width // ratio)}
+        sizes = least if ratio > 1 else {}
+        x = library.decode_jpeg(data, colorspace=colors, fastdct=fast, **sizes)
     except ValueError:  # incomplete, or of an unusual kind
         return None
     if not inks:

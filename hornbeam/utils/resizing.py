@@ -53,7 +53,9 @@ INTERPOLATIONS = ("bilinear", "nearest", "area", *list(_KERNELS)[1:])
 
 
 @functools.lru_cache(maxsize=256)
-def _weights(before: int, after: int, interpolation: str) -> tuple[np.ndarray, np.ndarray]:
+def _weights(
+    before: int, after: int, interpolation: str, antialias: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
     """Return which pixels each pixel of a resized axis depends on, and their weights.
 
     Returns:
@@ -69,10 +71,12 @@ def _weights(before: int, after: int, interpolation: str) -> tuple[np.ndarray, n
     else:
         kernel, reach = _KERNELS[interpolation]
         center = (place + 0.5) * scale - 0.5
-        if interpolation == "bicubic":  # TensorFlow's weights are a table with 1024 steps
+        if interpolation == "bicubic" and not antialias:  # TensorFlow's table has 1024 steps
             center = np.rint(center * 1024) / 1024
-        pixels = np.floor(center - reach).astype(int) + np.arange(int(2 * reach) + 2)[:, None]
-        found = kernel(center - pixels)
+        wide = max(scale, 1.0) if antialias else 1.0
+        count = math.ceil(2 * reach * wide) + 2
+        pixels = np.floor(center - reach * wide).astype(int) + np.arange(count)[:, None]
+        found = kernel((center - pixels) / wide)
     found = np.where((pixels >= 0) & (pixels < before), found, 0)
     used = found.any(axis=1)
     weights = (found / found.sum(axis=0)).astype("float32")
@@ -80,8 +84,8 @@ def _weights(before: int, after: int, interpolation: str) -> tuple[np.ndarray, n
     return np.ascontiguousarray(pixels, "int64"), np.ascontiguousarray(weights[used])
 
 
-def _resize_axis(x: Any, axis: int, after: int, interpolation: str) -> Any:
-    pixels, weights = _weights(x.shape[axis], after, interpolation)
+def _resize_axis(x: Any, axis: int, after: int, interpolation: str, antialias: bool) -> Any:
+    pixels, weights = _weights(x.shape[axis], after, interpolation, antialias)
     native = image_kernels() if isinstance(x, np.ndarray) else None
     if native is not None:
         outer, inner = math.prod(x.shape[:axis]), math.prod(x.shape[axis + 1 :])
@@ -178,7 +182,11 @@ def _take_nearest(x: Any, size: tuple[int, int], out: np.ndarray | None) -> Any:
 
 
 def resize(
-    x: Any, size: tuple[int, int], interpolation: str = "bilinear", out: np.ndarray | None = None
+    x: Any,
+    size: tuple[int, int],
+    interpolation: str = "bilinear",
+    antialias: bool = False,
+    out: np.ndarray | None = None,
 ) -> Any:
     """Return images of another size.
 
@@ -186,6 +194,8 @@ def resize(
         x: An array `(..., height, width, channels)` of NumPy or JAX.
         size: Height and width.
         interpolation: A name of `INTERPOLATIONS`.
+        antialias: Whether filters grow with the pixels where an image becomes smaller; `"nearest"`
+            and `"area"` have none.
         out: Array of NumPy to which the result is written.
 
     Returns:
@@ -198,21 +208,21 @@ def resize(
     """
     if interpolation == "nearest":
         y = _take_nearest(x, size, out)
-    elif interpolation == "bilinear" and isinstance(x, np.ndarray):
+    elif interpolation == "bilinear" and isinstance(x, np.ndarray) and not antialias:
         y = _resize_linearly(x, size, out)
     else:
-        y = _resize_by_sums(x.astype("float32"), size, interpolation)
+        y = _resize_by_sums(x.astype("float32"), size, interpolation, antialias)
     if out is None or y is out:
         return y
     out[...] = y
     return out
 
 
-def _resize_by_sums(x: Any, size: tuple[int, int], interpolation: str) -> Any:
+def _resize_by_sums(x: Any, size: tuple[int, int], interpolation: str, antialias: bool) -> Any:
     axes = [(x.ndim - 3, size[0]), (x.ndim - 2, size[1])]
     for axis, after in sorted(axes, key=lambda pair: pair[1] / x.shape[pair[0]]):  # smaller first
         if after != x.shape[axis]:
-            x = _resize_axis(x, axis, after, interpolation)
+            x = _resize_axis(x, axis, after, interpolation, antialias)
     return x
 
 

@@ -18,10 +18,10 @@ __all__ = ["TextLayer", "as_host_array", "decoded", "is_text"]
 
 
 def is_text(x: Any) -> bool:
-    """Return whether an array or a symbolic tensor holds text."""
+    """Return whether an array, a symbolic tensor or a `StringTensor` holds text."""
     if isinstance(x, KerasTensor):
         return x.dtype == "string"
-    return isinstance(x, np.ndarray) and x.dtype.kind in "USOT"
+    return x.dtype.kind in "USOT" if isinstance(x, np.ndarray) else hasattr(x, "is_text")
 
 
 def as_host_array(x: Any, label: str) -> np.ndarray:
@@ -131,7 +131,15 @@ class TextLayer(PreprocessingLayer):
         """Whether numbers are also processed on the host, and not in compiled functions."""
         return False
 
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        rows = args[0] if args else None
+        if hasattr(rows, "with_flat_values") and getattr(self, "output_mode", "") == "int":
+            # A ragged tensor: each value becomes a number, the rows stay as they are.
+            return rows.with_flat_values(self(rows.flat_values, *args[1:], **kwargs))
+        return super().__call__(*args, **kwargs)
+
     def adapt(self, data: Data, steps: int | None = None) -> None:
+        data = getattr(data, "flat_values", data)
         if holds_texts(data):
             data = as_host_array(data, self._label())
         super().adapt(data, steps)
