@@ -274,7 +274,7 @@ class Dataset:
     @property
     def skipped_files(self) -> dict[str, str]:
         """Why files were left out so far, by name, where they are read with `ignore_errors`."""
-        return stages.skipped_files(self._stage)
+        return stages.skipped_files(self.stage)
 
     def row_batches(self) -> stages.Batch | None:
         """Return the `Batch` stage if it is the last stage besides `prefetch`, else `None`."""

@@ -102,7 +102,11 @@ def test_loops_and_conditions_in_functions(tf: Any) -> None:
 
     assert float(run(tf.constant(2.0))) == 64 + 2 + 6
     limited = tf.function(
-        jax.grad(lambda x: tf.while_loop(lambda s: s < 9.0, lambda s: [s * x], [x], maximum_iterations=8)[0])
+        jax.grad(
+            lambda x: tf.while_loop(
+                lambda s: s < 9.0, lambda s: [s * x], [x], maximum_iterations=8
+            )[0]
+        )
     )  # fmt: skip
     assert float(limited(tf.constant(2.0))) == 4 * 2**3
 

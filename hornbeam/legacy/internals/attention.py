@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from typing import Any
 
 from hornbeam import ops
@@ -65,7 +66,7 @@ def _compute_attention(
 def announce() -> None:
     """Give `MultiHeadAttention` these attributes."""
     for name, today in _ATTRIBUTES.items():
-        setattr(MultiHeadAttention, name, Computed(lambda self, today=today: getattr(self, today)))
+        setattr(MultiHeadAttention, name, Computed(operator.attrgetter(today)))
     setattr(  # noqa: B010  # it follows from another
         MultiHeadAttention,
         "_inverse_sqrt_key_dim",
