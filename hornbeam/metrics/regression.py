@@ -410,7 +410,7 @@ class R2Score(Metric):
     """
 
     squared_sum: Any
-    mean: Any
+    sum: Any
     residual: Any
     count: Any
 
@@ -435,7 +435,7 @@ class R2Score(Metric):
         if y_true.ndim == 1:
             y_true, y_pred = y_true[:, None], y_pred[:, None]
         if not self._built:
-            for name in ("squared_sum", "mean", "residual", "count"):
+            for name in ("squared_sum", "sum", "residual", "count"):
                 shape = (y_true.shape[-1],)
                 setattr(self, name, self.add_variable(shape=shape, initializer="zeros", name=name))
             self._built = True
@@ -447,12 +447,13 @@ class R2Score(Metric):
         # Squares of distances from the means so far, because squares of large targets lose the
         # digits in which they differ. Chan et al. 1979, "Updating formulae ... variances".
         before, count = self.count.value, jnp.sum(weights, axis=axes)
-        mean = divide_no_nan(jnp.sum(y_true * weights, axis=axes), count)
-        gap = mean - self.mean.value
-        both = divide_no_nan(count, before + count)
+        total = jnp.sum(y_true * weights, axis=axes)
+        mean = divide_no_nan(total, count)
+        gap = mean - divide_no_nan(self.sum.value, before)
         spread = jnp.sum(jnp.square(y_true - mean) * weights, axis=axes)
-        self.squared_sum.assign_add(spread + gap * gap * before * both)
-        self.mean.assign_add(gap * both)
+        spread += gap * gap * divide_no_nan(before * count, before + count)
+        self.squared_sum.assign_add(spread)
+        self.sum.assign_add(total)
         self.residual.assign_add(jnp.sum(jnp.square(y_true - y_pred) * weights, axis=axes))
         self.count.assign_add(count)
         self.num_samples.assign_add(y_true.shape[0])
