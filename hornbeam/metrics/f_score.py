@@ -134,6 +134,8 @@ def _row_weights(weights: Any, shape: tuple[int, ...]) -> Any:
     """Broadcast weights per sample, step or value to predictions of `shape`, as rows."""
     if not weights.ndim:
         return weights
+    if weights.ndim > len(shape) and weights.shape[-1] == 1:
+        weights = weights[..., 0]
     weights = weights.reshape(*weights.shape, *(1,) * (len(shape) - weights.ndim))
     return jnp.broadcast_to(weights, shape).reshape(-1, shape[-1])
 

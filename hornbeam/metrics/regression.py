@@ -426,6 +426,7 @@ class R2Score(Metric):
     ):
         super().__init__(name=name, dtype=dtype)
         self.class_aggregation, self.num_regressors = class_aggregation, num_regressors
+        self._mixes_rows = num_regressors > 0  # it counts the rows
         self.num_samples = self.add_variable(shape=(), initializer="zeros", name="num_samples")
         self._built = False
 
@@ -443,17 +444,24 @@ class R2Score(Metric):
             weights = expand_weights(y_true, convert(sample_weight).astype(self.dtype))
         weights = jnp.broadcast_to(weights, y_true.shape)
         axes = tuple(range(y_true.ndim - 1))
-        self.sum.assign_add(jnp.sum(y_true * weights, axis=axes))
-        self.squared_sum.assign_add(jnp.sum(y_true * y_true * weights, axis=axes))
+        # Squares of distances from the means so far, because squares of large targets lose the
+        # digits in which they differ. Chan et al. 1979, "Updating formulae ... variances".
+        before, count = self.count.value, jnp.sum(weights, axis=axes)
+        total = jnp.sum(y_true * weights, axis=axes)
+        mean = divide_no_nan(total, count)
+        gap = mean - divide_no_nan(self.sum.value, before)
+        spread = jnp.sum(jnp.square(y_true - mean) * weights, axis=axes)
+        spread += gap * gap * divide_no_nan(before * count, before + count)
+        self.squared_sum.assign_add(spread)
+        self.sum.assign_add(total)
         self.residual.assign_add(jnp.sum(jnp.square(y_true - y_pred) * weights, axis=axes))
-        self.count.assign_add(jnp.sum(weights, axis=axes))
+        self.count.assign_add(count)
         self.num_samples.assign_add(y_true.shape[0])
 
     def result(self) -> Structure:
         if not self._built:
             return jnp.zeros((), self.dtype)
-        mean = divide_no_nan(self.sum.value, self.count.value)
-        total = self.squared_sum.value - self.sum.value * mean
+        total = self.squared_sum.value
         scores = jnp.where(
             total == 0, 0.0, 1.0 - self.residual.value / jnp.where(total == 0, 1.0, total)
         )

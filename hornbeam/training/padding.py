@@ -154,9 +154,10 @@ def _op_is_elementwise(operation: Any) -> bool:
     )
 
 
-def _has_batch_axis(layer: Any) -> bool:
-    axes = getattr(layer, "axis", None), getattr(layer, "axes", None)
-    if getattr(layer, "_mixes_rows", False):
+def _has_batch_axis(part: Any) -> bool:
+    """Return whether a layer, loss or metric computes along the axis of the rows, or may do so."""
+    axes = getattr(part, "axis", None), getattr(part, "axes", None)
+    if getattr(part, "_mixes_rows", False):
         return True
     # Counted from the end, any axis but the last may be the batch axis.
     return any(axis is not None and (axis == 0 or axis < -1) for axis in tree.flatten(axes))
@@ -171,8 +172,21 @@ def _measures_rows(model: Any) -> bool:
         for m in layer.__dict__.get("added_metrics", {}).values()
     ]
     return not held and all(
-        entry is None or _all_library_code(entry) for entry in tree.flatten(entries)
+        entry is None or (_all_library_code(entry) and not _mixes_rows(entry))
+        for entry in tree.flatten(entries)
     )
+
+
+# Losses that compare the rows of a batch, or add them all up.
+_OF_WHOLE_BATCHES = ("circle", "dice", "tversky")
+
+
+def _mixes_rows(entry: Any) -> bool:
+    """Return whether a loss or metric of Hornbeam depends on which rows are in one batch."""
+    name = entry if isinstance(entry, str) else getattr(getattr(entry, "fn", entry), "__name__", "")
+    if name.lower() in _OF_WHOLE_BATCHES and getattr(entry, "axis", None) is None:
+        return True
+    return _has_batch_axis(entry)
 
 
 def _all_library_code(entry: Any) -> bool:

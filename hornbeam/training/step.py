@@ -207,6 +207,7 @@ class Steps:
             batch = tree.map_structure(lambda a: None if a is None else convert(a), batch)
             if makes_metrics:
                 _make_metrics(model, batch)
+                _build(model, batch)
             with rows_counted(counted):
                 results = step(batch if kind == "predict" else _packed(batch))
             if kind == "predict":
@@ -309,6 +310,14 @@ def _make_metrics(model: Any, batch: Any) -> None:
     if model._compiled is not None:
         with contextlib.suppress(ValueError, TypeError):  # targets may mean anything to such a step
             model._compiled.build_ahead(model, unpack(batch)[1])
+
+
+def _build(model: Any, batch: Any) -> None:
+    """Build a model before a user's step, which may ask for `model.trainable_variables` first."""
+    if not all(layer.built for layer in flatten_layers(model, include_self=False)):
+        # Such a step may call the model on something else than `x`.
+        with contextlib.suppress(Exception), Overlay():
+            model(unpack(batch)[0], training=True)
 
 
 def _shapes_key(args: Any) -> Any:

@@ -71,6 +71,10 @@ def sparse(kind):
     return make
 
 
+def sparse_jax(folder):
+    return {"x": library("jax.experimental.sparse").BCOO.fromdense(X), "y": Y}
+
+
 def memory_mapped(folder):
     np.save(folder / "x.npy", X.astype("float64"))
     return {"x": np.load(folder / "x.npy", mmap_mode="r"), "y": Y}
@@ -182,6 +186,7 @@ SOURCES = {
     "arrow, decimals": arrow_decimals,
     "sparse csr": sparse("csr_matrix"),
     "sparse coo": sparse("coo_array"),
+    "sparse jax": sparse_jax,
     "memory-mapped": memory_mapped,
     "h5py": h5py_file((3, 2)),
     "h5py, contiguous": h5py_file(None),

@@ -150,6 +150,8 @@ def test_values_and_state_are_kerass(cls, settings, y_true, y_pred):
     for a, b in zip(ours.variables, theirs.variables, strict=True):
         if a.name == "num_samples":  # Keras counts each output of a sample as a sample
             continue
+        if a.name == "squared_sum":  # Keras's are not about the mean, which loses digits
+            continue
         np.testing.assert_allclose(np.asarray(a.value), np.asarray(b.value), rtol=1e-5, atol=1e-5)
     ours.reset_state()
     assert not any(np.any(np.asarray(v.value)) for v in ours.variables)

@@ -201,3 +201,54 @@ def test_counts_of_outcomes(shape):
             ours = metrics.BinaryIoU()(targets, p, sample_weight=weights)
             by_hand = iou_by_hand(t, p > 0.5, factor)
             np.testing.assert_allclose(ours, by_hand, rtol=1e-4)
+
+
+def r2_score(t, p, weights, aggregation, regressors):
+    t, p, w = (np.asarray(a, "float64").reshape(-1, a.shape[-1]) for a in (t, p, weights))
+    mean = (t * w).sum(0) / w.sum(0)
+    total = (w * (t - mean) ** 2).sum(0)
+    scores = 1 - (w * (t - p) ** 2).sum(0) / total
+    if aggregation == "uniform_average":
+        scores = scores.mean()
+    elif aggregation is not None:
+        scores = (scores * total).sum() / total.sum()
+    return 1 - (1 - scores) * (len(t) - 1) / (len(t) - regressors - 1) if regressors else scores
+
+
+@pytest.mark.parametrize("shape", mostly_slow([(8, 3), (8,), (8, 1), (8, 2, 3)], quick=[(8, 3)]))
+def test_r2_score(shape):
+    rows = shape if len(shape) > 1 else (*shape, 1)
+    for offset in (0, 2000):  # the squares of targets far from zero lose their digits
+        t = (RANDOM.normal(size=shape) + offset).astype("float32")
+        p = (t + RANDOM.normal(size=shape) / 3).astype("float32")
+        for weights in (None, *weights_of_shapes(shape)):
+            given = np.ones(shape) if weights is None else spread(weights, shape)
+            for aggregation in ("uniform_average", "variance_weighted_average", None):
+                regressors = 2 if len(shape) < 3 and aggregation else 0
+                score = metrics.R2Score(aggregation, regressors)
+                for part in (slice(0, 3), slice(3, 8)):
+                    score.update_state(t[part], p[part], None if weights is None else weights[part])
+                np.testing.assert_allclose(
+                    score.result(),
+                    r2_score(*(a.reshape(rows) for a in (t, p, given)), aggregation, regressors),
+                    rtol=2e-3, atol=1e-4,
+                )  # fmt: skip
+
+
+@pytest.mark.parametrize("average", mostly_slow([None, "micro", "macro", "weighted"], quick=[None]))
+def test_f_scores(average):
+    for shape in ((6, 3), (6, 1), (6, 2, 3)):
+        t, p = numbers("MeanSquaredError", shape)
+        for weights in (None, *weights_of_shapes(shape)):
+            given = np.ones(shape) if weights is None else spread(weights, shape)
+            hits, w = (a.reshape(-1, shape[-1]) for a in (p > 0.4, given.astype("float64")))
+            y = t.reshape(-1, shape[-1])
+            axis = None if average == "micro" else 0
+            tp, found, there = ((a * w).sum(axis) for a in (y * hits, hits, y))
+            expected = 5 * tp / np.maximum(found + 4 * there, 1e-9)
+            if average == "weighted":
+                expected = (expected * there).sum() / there.sum()
+            elif average == "macro":
+                expected = expected.mean()
+            found = metrics.FBetaScore(average, 2.0, 0.4)(t, p, sample_weight=weights)
+            np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)

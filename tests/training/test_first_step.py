@@ -39,3 +39,27 @@ def test_building_costs_no_step(name, eager):
         results.append(model.get_weights()[0])
     np.testing.assert_allclose(results[1], results[0], rtol=1e-5)
     np.testing.assert_allclose(results[2], results[0], rtol=1e-5)
+
+
+@pytest.mark.parametrize("eager", [False, True])
+def test_own_steps_find_a_built_model(eager):
+    """A step that asks for the weights before it calls the model gets them all."""
+
+    class Own(Net):
+        def train_step(self, data):
+            x, y = data
+
+            def loss():
+                return self.compute_loss(x, y, self(x, training=True))
+
+            value, gradients = hb.value_and_grad(loss, self.trainable_variables)
+            self.optimizer.apply(gradients, self.trainable_variables)
+            return {"loss": value}
+
+    results = []
+    for model in (Net(), Own()):
+        model.compile(hb.optimizers.SGD(0.1), "mse", run_eagerly=eager)
+        model.fit(X, Y, batch_size=4, shuffle=False, verbose=0)
+        assert int(model.optimizer.iterations.value) == len(X) // 4
+        results.append(model.get_weights()[0])
+    np.testing.assert_allclose(*results, rtol=1e-5)

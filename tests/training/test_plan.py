@@ -532,3 +532,36 @@ def test_bad_data_leave_the_model_usable():
     assert len(model.fit(X[:3], Y[:3], batch_size=64, verbose=0).history["loss"]) == 1
     assert len(model.fit(endless(), steps_per_epoch=3, epochs=2, verbose=0).history["loss"]) == 2
     assert np.isfinite(model.evaluate(X, Y, verbose=0)[0])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "dice", "Tversky", "cosine",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("Dice", "r2", "pearson")),
+    ],
+)  # fmt: skip
+def test_losses_and_metrics_of_whole_batches(name):
+    """The last, smaller batch is not filled up for what depends on all rows of a batch."""
+    make = {
+        "dice": lambda: "dice", "Dice": hb.losses.Dice, "Tversky": hb.losses.Tversky,
+        "cosine": lambda: hb.losses.CosineSimilarity(axis=0),
+        "r2": lambda: hb.metrics.R2Score(num_regressors=1),
+        "pearson": lambda: hb.metrics.PearsonCorrelation(axis=0),
+    }[name]  # fmt: skip
+    random = np.random.default_rng(5)
+    x, y = random.random((7, 3)).astype("float32"), random.random((7, 3)).astype("float32")
+    model = hb.Sequential([hb.Input((3,)), hb.layers.Dense(3, "sigmoid")])
+    is_metric = name in ("r2", "pearson")
+    model.compile("sgd", "mse" if is_metric else make(), metrics=[make()] if is_metric else None)
+    found, p = model.evaluate(x, y, batch_size=4, verbose=0), model.predict(x, verbose=0)
+    parts = slice(0, 4), slice(4, 7)
+    if is_metric:
+        metric = make()
+        for part in parts:
+            metric.update_state(y[part], p[part])
+        np.testing.assert_allclose(found[1], metric.result(), rtol=1e-4)
+    else:
+        loss = hb.losses.get(make())
+        expected = [float(np.mean(loss(y[part], p[part]))) for part in parts]
+        np.testing.assert_allclose(found, np.dot(expected, [4, 3]) / 7, rtol=1e-4)
