@@ -28,8 +28,8 @@ def find(name):
     return path
 
 
-# Each with the digests in color and in gray. (TensorFlow computes the gray of a PNG file with a gamma
-# in linear light.)
+# Each with the digests in color and in gray. (TensorFlow computes the gray of a PNG file with a
+# gamma in linear light.)
 IMAGES = {
     "sklearn/datasets/images/china.jpg": ("ba5894627abff80f", "12075308f9e5f423"),
     "sklearn/datasets/images/flower.jpg": ("830cd08e00be1859", "b7fa30b342e999ba"),

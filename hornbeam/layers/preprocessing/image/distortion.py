@@ -333,7 +333,7 @@ class RandomElasticTransform(BaseImagePreprocessingLayer):
         # The largest sigma decides the size of the filter, which must be known in advance.
         size = 2 * math.ceil(3 * 0.05 * min(height, width) * self.scale[1]) + 1
         sigma = 0.05 * min(height, width) * strength
-        # Smoothing makes the noise smaller by 2 sqrt(pi) sigma, so the factor sigma keeps its spread.
+        # Smoothing divides the spread of the noise by 2 sqrt(pi) sigma.
         moves = smoothed(sigma * noise, (size, size), (sigma, sigma))
         moves = 0.1 * max(height, width) * strength * moves
         return {"apply_transform": chosen, "distortion_factor": strength, "moves": moves}
