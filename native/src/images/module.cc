@@ -109,8 +109,8 @@ PyObject* Sums(PyObject* arguments) {
   {
     WithoutLock without;
     for (int64_t i = 0; i < outer; ++i)
-      WriteSums(from.data<float>() + i * before * inner, inner, pixels.data(), weights.data<float>(), terms, after,
-                out.data<float>() + i * after * inner);
+      WriteSums(from.data<float>() + i * before * inner, before, inner, pixels.data(), weights.data<float>(), terms,
+                after, out.data<float>() + i * after * inner);
   }
   Py_RETURN_NONE;
 }

@@ -88,9 +88,19 @@ void ResizeBetween(const T* from, const Shape& shape, const Neighbors& columns, 
 
 // Writes sums of `terms` pixels along an axis of `before` pixels with `inner` numbers each. Term k of
 // pixel j is pixel pixels[k * after + j] times weights[k * after + j].
-inline void WriteSums(const float* from, int64_t inner, const int64_t* pixels, const float* weights, int64_t terms,
-                      int64_t after, float* __restrict to) {
+inline void WriteSums(const float* from, int64_t before, int64_t inner, const int64_t* pixels, const float* weights,
+                      int64_t terms, int64_t after, float* __restrict to) {
   for (int64_t j = 0; j < after; ++j, to += inner) {
+    // Three channels as four numbers, as in `WriteRow`. The numbers of the pixels increase with k.
+    if (inner == 3 && j + 1 < after && pixels[(terms - 1) * after + j] + 1 < before) {
+      __m128 sum = _mm_mul_ps(_mm_loadu_ps(from + pixels[j] * 3), _mm_set1_ps(weights[j]));
+      for (int64_t k = 1; k < terms; ++k) {
+        const __m128 pixel = _mm_loadu_ps(from + pixels[k * after + j] * 3);
+        sum = _mm_add_ps(sum, _mm_mul_ps(pixel, _mm_set1_ps(weights[k * after + j])));
+      }
+      _mm_storeu_ps(to, sum);
+      continue;
+    }
     for (int64_t k = 0; k < terms; ++k) {
       const float* pixel = from + pixels[k * after + j] * inner;
       const float weight = weights[k * after + j];

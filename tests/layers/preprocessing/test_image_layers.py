@@ -330,12 +330,18 @@ def test_distributions_of_boxes_are_those_of_keras():
 
 
 def test_an_elastic_transform_moves_pixels_in_both_directions():
-    rows, columns = np.meshgrid(np.arange(20.0), np.arange(20.0), indexing="ij")
-    places = np.broadcast_to(np.stack([rows, columns], axis=-1), (16, 20, 20, 2))
-    layer = hb.layers.RandomElasticTransform((1, 1), (0.5, 0.5), seed=1)
-    moves = (numbers(layer(places, training=True)) - places)[:, 3:17, 3:17]
-    assert np.all(np.std(moves, axis=(0, 1, 2)) > 0.1)
-    assert np.max(np.abs(moves)) <= 0.1 * 20 * 0.5
+    rows, columns = np.meshgrid(np.arange(20.0), np.arange(30.0), indexing="ij")
+    places = np.broadcast_to(np.stack([rows, columns], axis=-1), (32, 20, 30, 2))
+    moves = []
+    for library in (hb, keras):
+        layer = library.layers.RandomElasticTransform((1, 1), (0.8, 0.8), seed=1)
+        moves.append((numbers(layer(places, training=True)) - places)[:, 4:16, 4:26])
+    spreads = np.std(moves, axis=(1, 2, 3))
+    np.testing.assert_allclose(spreads[0], spreads[1], rtol=0.1)
+    steps = [np.std(np.diff(m, axis=axis)) for m in moves for axis in (1, 2)]
+    np.testing.assert_allclose(steps[:2], steps[2:], rtol=0.1)
+    together = np.corrcoef(moves[0][..., 0].ravel(), moves[0][..., 1].ravel())[0, 1]
+    assert abs(together) < 0.1  # in Keras, both directions move alike
 
 
 # --- where Keras is wrong ------------------------------------------------------------------------

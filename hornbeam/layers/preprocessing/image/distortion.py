@@ -275,8 +275,8 @@ class RandomPerspective(BaseImagePreprocessingLayer):
 class RandomElasticTransform(BaseImagePreprocessingLayer):
     """Distorts images by smooth random displacements in training, with a random probability.
 
-    The displacements are up to a tenth of the longer side, times a random strength, which the
-    images of a batch share.
+    The displacements have a standard deviation of about 3 % of the longer side, times a random
+    strength, which the images of a batch share.
 
     Args:
         factor: Range of the probability: two numbers from 0 to 1, or one number f for the range
@@ -329,11 +329,13 @@ class RandomElasticTransform(BaseImagePreprocessingLayer):
     def draw(self, batch: int, height: int, width: int, seed: Any) -> dict[str, Any]:
         chosen = self.chosen(batch, seed)
         strength = self.uniform((), self.scale, seed)
-        noise = self.uniform((batch, height, width, 2), (-1.0, 1.0), seed)
+        noise = random.normal((batch, height, width, 2), dtype="float32", seed=seed)
         # The largest sigma decides the size of the filter, which must be known in advance.
         size = 2 * math.ceil(3 * 0.05 * min(height, width) * self.scale[1]) + 1
         sigma = 0.05 * min(height, width) * strength
-        moves = 0.1 * max(height, width) * strength * smoothed(noise, (size, size), (sigma, sigma))
+        # Smoothing divides the spread of the noise by 2 sqrt(pi) sigma.
+        moves = smoothed(sigma * noise, (size, size), (sigma, sigma))
+        moves = 0.1 * max(height, width) * strength * moves
         return {"apply_transform": chosen, "distortion_factor": strength, "moves": moves}
 
     def augment(self, images: Tensor, transformation: Any) -> Tensor:
