@@ -206,7 +206,9 @@ def test_tensors_have_tensorflows_methods_while_installed(tf: Any) -> None:
     assert isinstance(symbolic, tf.Tensor)
     assert tf.is_tensor(x)
     assert {x.ref(): 1}[x.ref()] == 1
-    assert all(type(f(x)) in (np.ndarray, np.float32) for f in (np.squeeze, np.sum, np.max, np.round))
+    assert all(
+        type(f(x)) in (np.ndarray, np.float32) for f in (np.squeeze, np.sum, np.max, np.round)
+    )
     assert isinstance(x.squeeze(), tf.Tensor)
     with pytest.raises(AttributeError, match=r"tf\.print"):
         jax.jit(lambda x: x.numpy())(x)
