@@ -1,7 +1,7 @@
 """Tensors on the host: NumPy's arrays with what scripts use of TensorFlow's tensors.
 
-The elements of a pipeline are such tensors while a user's function sees them. Arithmetic is NumPy's,
-so functions run in threads without the device; dtypes follow TensorFlow's rules.
+The elements of a pipeline are such tensors while a user's function sees them. Arithmetic is
+NumPy's, so functions run in threads without the device; dtypes follow TensorFlow's rules.
 """
 
 from __future__ import annotations
@@ -91,6 +91,9 @@ class TensorShape(tuple):
         return self + other
 
 
+_OF_TYPES: dict[Any, str] = {str: "string", bytes: "string", int: "int32", float: "float32"}
+
+
 def dtype_name(dtype: Any) -> str:
     """Return the name of a dtype: of NumPy, of JAX, of TensorFlow, a type of Python or a name.
 
@@ -101,12 +104,10 @@ def dtype_name(dtype: Any) -> str:
     if isinstance(dtype, str):
         name = str.__str__(dtype)
         return "string" if name in ("str", "bytes") else name
-    if dtype in (str, bytes):
-        return "string"
-    if dtype in (int, float):
-        return {int: "int32", float: "float32"}[dtype]
-    name = getattr(dtype, "name", None)
-    name = name if isinstance(name, str) else np.dtype(dtype).name
+    if isinstance(dtype, type) and dtype in _OF_TYPES:
+        return _OF_TYPES[dtype]
+    given = getattr(dtype, "name", None)
+    name = given if isinstance(given, str) else np.dtype(dtype).name
     return "string" if name == "object" or name.startswith(("str", "bytes")) else name
 
 
@@ -182,6 +183,33 @@ class HostTensor(np.ndarray):
                        kinds):  # fmt: skip
                 found = found.astype("float32")
         return np.asarray(found).view(HostTensor)
+
+    # A tensor never changes: `x /= 255` gives `x` another one, of another dtype if need be.
+    def __iadd__(self, other: Any) -> Any:
+        return self + other
+
+    def __isub__(self, other: Any) -> Any:
+        return self - other
+
+    def __imul__(self, other: Any) -> Any:
+        return self * other
+
+    def __itruediv__(self, other: Any) -> Any:
+        return self / other
+
+    def __ifloordiv__(self, other: Any) -> Any:
+        return self // other
+
+    def __imod__(self, other: Any) -> Any:
+        return self % other
+
+    def __ipow__(self, other: Any) -> Any:
+        return self**other
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        raise TypeError(
+            "A tensor cannot be changed. Use `tf.tensor_scatter_nd_update`, or change `x.numpy()`."
+        )
 
     def __repr__(self) -> str:
         shown = repr(self.numpy()) if self.ndim else str(self.numpy())

@@ -165,8 +165,9 @@ class _HiddenFromNumpy:
         return self._method if x is None else self._method.__get__(x, cls)
 
 
-_HIDDEN = """all any argmax argmin argsort clip cumprod cumsum diagonal max mean min nonzero prod ptp
-ravel repeat reshape round searchsorted sort squeeze std sum swapaxes take trace transpose var"""
+_HIDDEN = """all any argmax argmin argsort clip cumprod cumsum diagonal max mean min nonzero prod
+ptp ravel repeat reshape round searchsorted sort squeeze std sum swapaxes take trace transpose
+var"""
 
 _set: list[tuple[type, str, Any]] = []
 _MISSING = object()
