@@ -139,7 +139,7 @@ class Function:
             " it cannot be compiled: a condition, a loop or NumPy in it needs the value of a"
             " tensor. Use `tf.cond`, `tf.while_loop`, `tf.where` or functions of `tf` there to"
             f" compile it. JAX says: {str(error).splitlines()[0]:.150}",
-            stacklevel=4,
+            stacklevel=3,
         )
         return self.python_function(*args, **kwargs)
 

@@ -184,6 +184,20 @@ class HostTensor(np.ndarray):
                 found = found.astype("float32")
         return np.asarray(found).view(HostTensor)
 
+    # A tensor never changes: `x /= 255` gives `x` another one, of another dtype if need be.
+    __iadd__: Any = np.ndarray.__add__
+    __isub__: Any = np.ndarray.__sub__
+    __imul__: Any = np.ndarray.__mul__
+    __itruediv__: Any = np.ndarray.__truediv__
+    __ifloordiv__: Any = np.ndarray.__floordiv__
+    __imod__: Any = np.ndarray.__mod__
+    __ipow__: Any = np.ndarray.__pow__
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        raise TypeError(
+            "A tensor cannot be changed. Use `tf.tensor_scatter_nd_update`, or change `x.numpy()`."
+        )
+
     def __repr__(self) -> str:
         shown = repr(self.numpy()) if self.ndim else str(self.numpy())
         return f"<tf.Tensor: shape={self.shape}, dtype={self.dtype}, numpy={shown}>"

@@ -167,7 +167,8 @@ class _HiddenFromNumpy:
 
 _HIDDEN = """all any argmax argmin argsort clip cumprod cumsum diagonal max mean min nonzero prod
 ptp ravel repeat reshape round searchsorted sort squeeze std sum swapaxes take trace
-transpose var"""
+transpose
+var"""
 
 _set: list[tuple[type, str, Any]] = []
 _MISSING = object()

@@ -101,13 +101,12 @@ def test_loops_and_conditions_in_functions(tf: Any) -> None:
         )  # fmt: skip
 
     assert float(run(tf.constant(2.0))) == 64 + 2 + 6
-    limited = tf.function(
-        jax.grad(
-            lambda x: tf.while_loop(
-                lambda s: s < 9.0, lambda s: [s * x], [x], maximum_iterations=8
-            )[0]
-        )
-    )  # fmt: skip
+
+    def power(x: Any) -> Any:
+        body = lambda s: [s * x]  # noqa: E731
+        return tf.while_loop(lambda s: s < 9.0, body, [x], maximum_iterations=8)[0]
+
+    limited = tf.function(jax.grad(power))
     assert float(limited(tf.constant(2.0))) == 4 * 2**3
 
 
