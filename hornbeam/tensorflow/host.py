@@ -184,6 +184,33 @@ class HostTensor(np.ndarray):
                 found = found.astype("float32")
         return np.asarray(found).view(HostTensor)
 
+    # A tensor never changes: `x /= 255` gives `x` another one, of another dtype if need be.
+    def __iadd__(self, other: Any) -> Any:
+        return self + other
+
+    def __isub__(self, other: Any) -> Any:
+        return self - other
+
+    def __imul__(self, other: Any) -> Any:
+        return self * other
+
+    def __itruediv__(self, other: Any) -> Any:
+        return self / other
+
+    def __ifloordiv__(self, other: Any) -> Any:
+        return self // other
+
+    def __imod__(self, other: Any) -> Any:
+        return self % other
+
+    def __ipow__(self, other: Any) -> Any:
+        return self**other
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        raise TypeError(
+            "A tensor cannot be changed. Use `tf.tensor_scatter_nd_update`, or change `x.numpy()`."
+        )
+
     def __repr__(self) -> str:
         shown = repr(self.numpy()) if self.ndim else str(self.numpy())
         return f"<tf.Tensor: shape={self.shape}, dtype={self.dtype}, numpy={shown}>"
