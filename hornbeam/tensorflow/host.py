@@ -185,26 +185,13 @@ class HostTensor(np.ndarray):
         return np.asarray(found).view(HostTensor)
 
     # A tensor never changes: `x /= 255` gives `x` another one, of another dtype if need be.
-    def __iadd__(self, other: Any) -> Any:
-        return self + other
-
-    def __isub__(self, other: Any) -> Any:
-        return self - other
-
-    def __imul__(self, other: Any) -> Any:
-        return self * other
-
-    def __itruediv__(self, other: Any) -> Any:
-        return self / other
-
-    def __ifloordiv__(self, other: Any) -> Any:
-        return self // other
-
-    def __imod__(self, other: Any) -> Any:
-        return self % other
-
-    def __ipow__(self, other: Any) -> Any:
-        return self**other
+    __iadd__: Any = np.ndarray.__add__
+    __isub__: Any = np.ndarray.__sub__
+    __imul__: Any = np.ndarray.__mul__
+    __itruediv__: Any = np.ndarray.__truediv__
+    __ifloordiv__: Any = np.ndarray.__floordiv__
+    __imod__: Any = np.ndarray.__mod__
+    __ipow__: Any = np.ndarray.__pow__
 
     def __setitem__(self, key: Any, value: Any) -> None:
         raise TypeError(

@@ -102,7 +102,7 @@ class TextLayer(PreprocessingLayer):
         return False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        rows = args[0] if args else None
+        rows: Any = args[0] if args else None
         if hasattr(rows, "with_flat_values") and getattr(self, "output_mode", "") == "int":
             # A ragged tensor: each value becomes a number, the rows stay as they are.
             return rows.with_flat_values(self(rows.flat_values, *args[1:], **kwargs))
