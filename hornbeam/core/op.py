@@ -6,6 +6,7 @@ import functools
 import inspect
 import threading
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any, TypeVar
 
 import jax
@@ -157,9 +158,10 @@ _CONSTANT = {"stop_gradient", "floor", "ceil", "round", "trunc", "floor_divide"}
 
 def _run_recorded(trace: Any, function: Callable[..., Any], args: tuple, kwargs: dict) -> Any:
     """Run an op as one operation of the open tapes, if they follow one of its arguments."""
-    arrays = jax.tree.leaves((args, kwargs))
-    values = [x.value if isinstance(x, Variable) else x for x in arrays]
-    if function.__name__ in _CONSTANT or not trace.track(values):
+    leaves = jax.tree.leaves((args, kwargs))
+    if function.__name__ in _CONSTANT or any(isinstance(x, FunctionType) for x in leaves):
+        return function(*args, **kwargs)  # a function of the user may close over followed values
+    if not trace.track([x.value if isinstance(x, Variable) else x for x in leaves]):
         return function(*args, **kwargs)
     return _units.run(function, args, kwargs)
 

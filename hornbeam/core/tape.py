@@ -25,6 +25,7 @@ class Tape:
         values: The values that it follows, by `id`.
 
     Example:
+        >>> import jax.numpy as jnp
         >>> tape, x = Tape(), jnp.asarray(3.0)
         >>> with tape.recording():
         ...     tape.watch(x)

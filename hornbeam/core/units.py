@@ -51,6 +51,7 @@ class Unit:
         function: Takes and returns structures of arrays.
 
     Example:
+        >>> import jax.numpy as jnp
         >>> w = Variable(3.0)
         >>> Unit(lambda x: w.value * x)(jnp.asarray(2.0))
         Array(6., dtype=float32)
@@ -161,6 +162,7 @@ class Units:
     function then runs operation by operation.
 
     Example:
+        >>> import jax.numpy as jnp
         >>> Units().run(jnp.sum, (jnp.ones((2, 2)),), {"axis": 0})
         Array([2., 2.], dtype=float32)
     """

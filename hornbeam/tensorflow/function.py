@@ -139,7 +139,7 @@ class Function:
             " it cannot be compiled: a condition, a loop or NumPy in it needs the value of a"
             " tensor. Use `tf.cond`, `tf.while_loop`, `tf.where` or functions of `tf` there to"
             f" compile it. JAX says: {str(error).splitlines()[0]:.150}",
-            stacklevel=4,
+            stacklevel=3,
         )
         return self.python_function(*args, **kwargs)
 
@@ -212,8 +212,8 @@ def function(
         >>> @function
         ... def double(x):
         ...     return 2 * x
-        >>> double(jnp.asarray(3.0))
-        Array(6., dtype=float32)
+        >>> float(double(jnp.asarray(3.0)))
+        6.0
     """
     if func is None:
         return lambda func: Function(func, input_signature)

@@ -150,6 +150,25 @@ def _with_lists(original: Any) -> Any:
     return operator
 
 
+class _HiddenFromNumpy:
+    """A method that NumPy's functions do not find, so that they return NumPy's arrays.
+
+    `np.squeeze(x)` calls `x.squeeze()` if there is one; TensorFlow's tensors have none.
+    """
+
+    def __init__(self, method: Any):
+        self._method = method
+
+    def __get__(self, x: Any, cls: Any) -> Any:
+        if sys._getframe(1).f_globals.get("__name__", "").startswith("numpy"):
+            raise AttributeError("NumPy converts the tensor.")
+        return self._method if x is None else self._method.__get__(x, cls)
+
+
+_HIDDEN = """all any argmax argmin argsort clip cumprod cumsum diagonal max mean min nonzero prod
+ptp ravel repeat reshape round searchsorted sort squeeze std sum swapaxes take trace transpose
+var"""
+
 _set: list[tuple[type, str, Any]] = []
 _MISSING = object()
 
@@ -170,6 +189,9 @@ def add_methods() -> None:
         _put(cls, "shape", _shape_with_methods(cls.__dict__["shape"]))
         for name in _OPERATORS:
             _put(cls, name, _with_lists(getattr(cls, name)))
+    for name in _HIDDEN.split():
+        if hasattr(array, name):
+            _put(array, name, _HiddenFromNumpy(getattr(array, name)))
     for name in ("get_shape", "set_shape", "ref"):
         _put(KerasTensor, name, _METHODS[name])
     _put(KerasTensor, "shape", _Shape())

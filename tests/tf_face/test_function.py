@@ -101,9 +101,12 @@ def test_loops_and_conditions_in_functions(tf: Any) -> None:
         )  # fmt: skip
 
     assert float(run(tf.constant(2.0))) == 64 + 2 + 6
-    limited = tf.function(
-        jax.grad(lambda x: tf.while_loop(lambda s: s < 9.0, lambda s: [s * x], [x], maximum_iterations=8)[0])
-    )  # fmt: skip
+
+    def power(x: Any) -> Any:
+        body = lambda s: [s * x]  # noqa: E731
+        return tf.while_loop(lambda s: s < 9.0, body, [x], maximum_iterations=8)[0]
+
+    limited = tf.function(jax.grad(power))
     assert float(limited(tf.constant(2.0))) == 4 * 2**3
 
 
@@ -206,6 +209,10 @@ def test_tensors_have_tensorflows_methods_while_installed(tf: Any) -> None:
     assert isinstance(symbolic, tf.Tensor)
     assert tf.is_tensor(x)
     assert {x.ref(): 1}[x.ref()] == 1
+    assert all(
+        type(f(x)) in (np.ndarray, np.float32) for f in (np.squeeze, np.sum, np.max, np.round)
+    )
+    assert isinstance(x.squeeze(), tf.Tensor)
     with pytest.raises(AttributeError, match=r"tf\.print"):
         jax.jit(lambda x: x.numpy())(x)
 
