@@ -341,7 +341,7 @@ class DatasetSource(IterableSource):
 
     def __init__(self, data: Dataset):
         super().__init__(data)
-        count = data.cardinality()
+        count = int(data.cardinality())
         self.num_batches = None if count < 0 else count
 
     def epoch(self, seed: int, epoch: int, start: int = 0) -> Iterator[Batch]:

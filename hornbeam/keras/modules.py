@@ -63,6 +63,13 @@ class FaceModule(ModuleType):
                     if not public.startswith("_") and _has(self, public)
                 ]
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        found = self._found(name)
+        if self.__name__.startswith("tensorflow") and ".keras" not in self.__name__:
+            # Functions of a pipeline look names up for each element.
+            self.__dict__[name] = found
+        return found
+
+    def _found(self, name: str) -> Any:
         inner = f"{self.__name__}.{name}"
         if is_face_name(inner):
             same = self._class_of(name)

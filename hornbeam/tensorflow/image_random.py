@@ -71,6 +71,8 @@ def _flip(image: Any, axis: int, name: str, draw: Draw) -> Any:
     sizes_of(image, name)
     xp = library(image)
     lots = draw((image.shape[0], 1, 1, 1) if image.ndim == 4 else (1, 1, 1), 0, 1)
+    if xp is np and image.ndim == 3:
+        return np.flip(image, axis) if lots < 0.5 else image
     return xp.where(lots < 0.5, xp.flip(image, axis), image)
 
 

@@ -96,7 +96,7 @@ IMPORTS = [
     ("tensorflow.python.keras.layers", "Dense", "layers.Dense"),
     ("tensorflow.python.keras.layers.core", "Dense", "layers.Dense"),
     ("tensorflow", "GradientTape", "tensorflow.tape.GradientTape"),
-    ("tensorflow.math", "reduce_sum", "tensorflow.math.reduce_sum"),
+    ("tensorflow.math", "reduce_sum", "tensorflow.host_math.reduce_sum"),
     ("tensorflow.nn", "relu", "tensorflow.nn.relu"),
 ]
 

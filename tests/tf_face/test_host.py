@@ -14,6 +14,7 @@ import pytest
 import hornbeam as hb
 from hornbeam.errors import FileError
 from hornbeam.keras import face_module
+from hornbeam.tensorflow.host import as_host
 from hornbeam.tensorflow.tfrecord import crc32c
 
 tf = face_module("tensorflow")
@@ -343,6 +344,37 @@ def test_functions_of_a_pipeline_get_tensors_on_the_host():
     assert seen == [("HostTensor", [2], False, b"a"), "HostTensor"]
     assert y.dtype == "float32"
     assert text.numpy() == b"A"
+
+
+def test_arithmetic_on_the_host():
+    pixels = as_host(np.array([[51, 255]], "uint8"))
+    before = pixels
+    pixels /= 255
+    pixels += 1
+    pixels **= 2
+    assert before.numpy().tolist() == [[51, 255]]
+    assert pixels.dtype == "float32"
+    np.testing.assert_allclose(pixels, [[1.44, 4.0]], rtol=1e-6)
+    wide = as_host(np.array([7, -7]), "int64")
+    for found, expected, dtype in (
+        (wide // 2, [3, -4], "int64"), (wide % 4, [3, 1], "int64"),
+        (wide / 2, [3.5, -3.5], "float64"),
+        (-wide, [-7, 7], "int64"), (wide > 0, [True, False], "bool"),
+        (wide * wide, [49, 49], "int64"),
+        (pixels[..., 0] * np.float64(2), [2.88], "float32"), (2 - pixels[0, 1:], [-2], "float32"),
+        (pixels[:, tf.newaxis, 0], [[1.44]], "float32"), (wide[tf.constant(1)], -7, "int64"),
+    ):  # fmt: skip
+        assert type(found).__name__ == "HostTensor"
+        assert found.dtype == dtype
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert isinstance(pixels + jnp.ones(2), jax.Array)
+    assert isinstance(jnp.ones(2) + pixels, jax.Array)
+    assert (f"{pixels[0, 1]:.1f}", int(wide[0]), bool(wide[0] == 7)) == ("4.0", 7, True)
+    assert [float(x) for row in pixels for x in row][1] == 4
+    with pytest.raises(TypeError, match="cannot be changed"):
+        wide[0] = 1
+    with pytest.raises(ValueError, match="set_shape"):
+        wide.set_shape((3,))
 
 
 def test_errors_of_a_pipeline_name_the_place():
