@@ -10,8 +10,6 @@ __all__ = ["version", "way_round"]
 
 # Patterns of names without `keras.` or `tensorflow.`, and the way round; the first that matches.
 _WAYS = {
-    r"layers\.Random(Height|Width)": "Use `RandomZoom`, whose result has the size of the image.",
-    r"layers\.DenseFeatures": "Encode the columns with `keras.utils.FeatureSpace`.",
     r"datasets.*": "Load the arrays from a file, for example with `numpy.load`.",
     r"wrappers.*": "Use `keras.wrappers.SKLearnClassifier` or `SKLearnRegressor`.",
     r"estimator.*": "Train with `model.fit`.",

@@ -32,6 +32,7 @@ from hornbeam.utils.from_directory import (
 from hornbeam.utils.graphs import get_source_inputs
 from hornbeam.utils.images import array_to_img, img_to_array, load_img, save_img
 from hornbeam.utils.numerical import normalize, to_categorical
+from hornbeam.utils.plot import model_to_dot, plot_model
 from hornbeam.utils.sequences import pad_sequences
 from hornbeam.utils.timeseries import timeseries_dataset_from_array
 from hornbeam.utils.training_data import (
@@ -67,9 +68,11 @@ __all__ = [
     "is_keras_tensor",
     "legacy",
     "load_img",
+    "model_to_dot",
     "normalize",
     "pack_x_y_sample_weight",
     "pad_sequences",
+    "plot_model",
     "register_keras_serializable",
     "save_img",
     "serialize_keras_object",

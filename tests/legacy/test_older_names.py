@@ -425,16 +425,6 @@ def test_callback_lists_without_logs():
     assert seen == [(0, {}), (1, {}), (2, {"loss": 1.0})]
 
 
-def test_a_discriminator_is_trained_as_it_was_compiled():
-    """Programs of Keras 1 and 2 freeze it after `compile`, for the second model."""
-    model = hb.Sequential([hb.Input((2,)), hb.layers.Dense(1, kernel_initializer="zeros")])
-    model.compile("sgd", "mse")
-    model.trainable = False
-    x, y = np.ones((4, 2)), np.ones((4, 1))
-    assert model.train_on_batch(x, y) > model.train_on_batch(x, y)
-    assert model.trainable_weights == []
-
-
 def test_results_of_one_batch_or_of_all():
     model = hb.Sequential([hb.Input((2,)), hb.layers.Dense(1, kernel_initializer="zeros")])
     model.compile("sgd", "mse")

@@ -317,7 +317,7 @@ def test_trainable_switched_after_compile():
     equal(*results)
 
 
-def test_a_frozen_model_that_is_trained_gets_a_warning():
+def test_a_model_frozen_after_compile_is_trained_as_it_was_compiled():
     """Keras 1 and 2 kept what was trainable in `compile`; GANs were written so."""
     head = hb.Sequential([hb.Input((3,)), hb.layers.Dense(1)], name="judge")
     head.compile("sgd", "mse")
@@ -325,17 +325,21 @@ def test_a_frozen_model_that_is_trained_gets_a_warning():
     maker = hb.Sequential([hb.Input((2,)), hb.layers.Dense(3)], name="maker")
     both = hb.Sequential([maker, head])
     both.compile("sgd", "mse")
-    with pytest.warns(
-        UserWarning, match="Model 'judge': none of its 2 weights.*`trainable = True`"
-    ):
-        head.train_on_batch(np.ones((4, 3)), np.ones((4, 1)))
+    before = head.get_weights()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         head.train_on_batch(np.ones((5, 3)), np.ones((5, 1)))
+        trained = head.get_weights()
+        assert not np.array_equal(trained[0], before[0])
         both.train_on_batch(np.ones((4, 2)), np.ones((4, 1)))
+        equal(head.get_weights(), trained)
         unbuilt = hb.Sequential([hb.layers.Dense(1)])
         unbuilt.compile("sgd", "mse")
         unbuilt.train_on_batch(np.ones((4, 3)), np.ones((4, 1)))
+    head.compile("sgd", "mse")
+    with pytest.warns(UserWarning, match="Model 'judge': none of its 2 weights.*compile and train"):
+        head.train_on_batch(np.ones((4, 3)), np.ones((4, 1)))
+    equal(head.get_weights(), trained)
 
 
 def test_a_new_head_on_a_saved_base(tmp_path):

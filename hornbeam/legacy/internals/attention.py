@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 from typing import Any
 
 from hornbeam import ops
@@ -63,14 +62,19 @@ def _compute_attention(
     )  # fmt: skip
 
 
+def _read(name: str) -> Computed:
+    """Return an attribute that has the value of another one."""
+    return Computed(lambda layer: getattr(layer, name))
+
+
 def announce() -> None:
     """Give `MultiHeadAttention` these attributes."""
     for name, today in _ATTRIBUTES.items():
-        setattr(MultiHeadAttention, name, Computed(operator.attrgetter(today)))
+        setattr(MultiHeadAttention, name, _read(today))
     setattr(  # noqa: B010  # it follows from another
         MultiHeadAttention,
         "_inverse_sqrt_key_dim",
-        Computed(lambda self: 1.0 / math.sqrt(float(self.key_dim))),
+        Computed(lambda layer: 1.0 / math.sqrt(float(layer.key_dim))),
     )
     for function in (_masked_softmax, _compute_attention_mask, _compute_attention):
         setattr(MultiHeadAttention, function.__name__, function)
