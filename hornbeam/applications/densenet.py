@@ -24,7 +24,7 @@ __all__ = [
     "DenseNet121", "DenseNet169", "DenseNet201", "decode_predictions", "preprocess_input",
 ]  # fmt: skip
 
-_NORM = {"epsilon": 1.001e-5}
+_NORM: dict[str, Any] = {"epsilon": 1.001e-5}
 _GROWTH = 32
 # Numbers of layers in the blocks.
 _DEPTHS = {

@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from numbers import Integral
 from typing import Any
+
+import numpy as np
 
 from hornbeam import errors
 from hornbeam.applications.weights import Weights, check_weights, load
@@ -182,7 +183,9 @@ class Network:
     def _check_shape(self, argument: str, shape: Any, own: Shape, smallest: int) -> None:
         """Raise an error if images of a shape do not fit the network or its weights."""
         three = isinstance(shape, (tuple, list)) and len(shape) == 3
-        if not three or not all(n is None or isinstance(n, Integral) and n > 0 for n in shape):
+        if not three or not all(
+            n is None or isinstance(n, (int, np.integer)) and n > 0 for n in shape
+        ):
             raise ValueError(
                 f"{self.title}: `{argument}` must have three sizes for an image, such as {own},"
                 f" received {shape!r}."
