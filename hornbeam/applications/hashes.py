@@ -278,7 +278,7 @@ HASHES: dict[str, tuple[str | None, str | None]] = {
     ),
     "large_224_0.75_float": (
         "765b44a33ad4005b3ac83185abf1d0eb",
-        None,
+        "40af19a13ebea4e2ee0c676887f69a2e",
     ),
     "large_224_1.0_float": (
         "59e551e166be033d707958cf9e29a6a7",
@@ -286,11 +286,11 @@ HASHES: dict[str, tuple[str | None, str | None]] = {
     ),
     "large_minimalistic_224_1.0_float": (
         "675e7b876c45c57e9e63e6d90a36599c",
-        None,
+        "ec5221f64a2f6d1ef965a614bdae7973",
     ),
     "small_224_0.75_float": (
         "cb65d4e5be93758266aa0a7f2c6708b7",
-        None,
+        "ebdb5cc8e0b497cd13a7c275d475c819",
     ),
     "small_224_1.0_float": (
         "8768d4c2e7dee89b9d02b2d03d65d862",
@@ -298,6 +298,6 @@ HASHES: dict[str, tuple[str | None, str | None]] = {
     ),
     "small_minimalistic_224_1.0_float": (
         "99cd97fb2fcdad2bf028eb838de69e37",
-        None,
+        "cde8136e733e811080d9fcd8a252f7e4",
     ),
 }
