@@ -84,9 +84,11 @@ def convnext(
     classes: int = 1000,
     classifier_activation: Any = "softmax",
     name: str | None = None,
+    model_name: str | None = None,
 ) -> Model:
     """ConvNeXt (Liu et al. 2022): a convolutional network with parts of a vision transformer."""
     depths, widths = _NETWORKS[title]
+    name = model_name or name  # Keras 2 calls it `model_name`
     size = title.removeprefix("ConvNeXt").lower()
     published = Weights(title, f"convnext/convnext_{size}{{top}}.h5")
     network = Network(title, locals(), size=224, smallest=32, weights=published)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from hornbeam.applications.blocks import (
@@ -57,7 +58,8 @@ _NETWORKS = {
 }
 
 
-class _Stage(NamedTuple):
+@dataclass(frozen=True)
+class _Stage:
     """Size of the window, number of blocks, filters, expansion, strides of the first block."""
 
     size: int
@@ -103,7 +105,7 @@ def efficientnet(
     for number, (stage, depth) in enumerate(zip(_STAGES, depths, strict=True), 1):
         filters = divisible(stage.filters * scale.width)
         for block in range(depth):
-            stage = stage._replace(filters=filters, strides=stage.strides if block == 0 else 1)
+            stage = replace(stage, filters=filters, strides=stage.strides if block == 0 else 1)
             name_ = f"block{number}{chr(ord('a') + block)}"
             x = _block(x, stage, _DROP_CONNECT * done / sum(depths), name_)
             done += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from hornbeam.applications.blocks import (
@@ -36,7 +37,8 @@ __all__ = [
 ]  # fmt: skip
 
 
-class _Stage(NamedTuple):
+@dataclass(frozen=True)
+class _Stage:
     """Number of blocks, filters, expansion, strides of the first block, whether it is fused."""
 
     depth: int
@@ -113,7 +115,7 @@ def efficientnet_v2(
     for number, (stage, depth) in enumerate(zip(row.stages, depths, strict=True), 1):
         filters = divisible(stage.filters * row.width)
         for block in range(depth):
-            stage = stage._replace(filters=filters, strides=stage.strides if block == 0 else 1)
+            stage = replace(stage, filters=filters, strides=stage.strides if block == 0 else 1)
             name_ = f"block{number}{chr(ord('a') + block)}"
             build = _fused if stage.fused else _block
             x = build(x, stage, _DROP_CONNECT * done / sum(depths), name_)

@@ -6,7 +6,7 @@ from typing import Any
 
 from hornbeam.applications.blocks import channel_axis
 from hornbeam.applications.imagenet_utils import for_mode
-from hornbeam.applications.network import Network, side_of, variant
+from hornbeam.applications.network import Network, height_of, side_of, variant
 from hornbeam.applications.weights import Weights
 from hornbeam.layers import (
     Activation,
@@ -51,7 +51,7 @@ def mobilenet(
     if depth_multiplier == 1 and alpha in (0.25, 0.5, 0.75, 1.0):
         width = {0.25: "2_5", 0.5: "5_0", 0.75: "7_5", 1.0: "1_0"}[alpha]
         published = Weights(title, f"mobilenet/mobilenet_{width}_{side}_tf{{top}}.h5", "_no_top")
-    name = name or f"mobilenet_{alpha:0.2f}_{side}"
+    name = name or f"mobilenet_{alpha:0.2f}_{height_of(input_shape, side, weights)}"
     network = Network(title, locals(), size=side, smallest=32, weights=published)
     x = Conv2D(int(32 * alpha), 3, padding="same", use_bias=False, strides=2, name="conv1")(
         network.image

@@ -6,7 +6,7 @@ from typing import Any
 
 from hornbeam.applications.blocks import channel_axis, channels, divisible, half_padding
 from hornbeam.applications.imagenet_utils import for_mode
-from hornbeam.applications.network import Network, side_of, variant
+from hornbeam.applications.network import Network, height_of, side_of, variant
 from hornbeam.applications.weights import Weights
 from hornbeam.layers import (
     Add,
@@ -47,7 +47,7 @@ def mobilenet_v2(
     if alpha in (0.35, 0.5, 0.75, 1.0, 1.3, 1.4):
         file = f"mobilenet_v2_weights_tf_dim_ordering_tf_kernels_{float(alpha)}_{side}{{top}}.h5"
         published = Weights(title, f"mobilenet_v2/{file}", "_no_top")
-    name = name or f"mobilenetv2_{alpha:0.2f}_{side}"
+    name = name or f"mobilenetv2_{alpha:0.2f}_{height_of(input_shape, side, weights)}"
     network = Network(title, locals(), size=side, smallest=32, weights=published)
     x = Conv2D(divisible(32 * alpha), 3, strides=2, padding="same", use_bias=False, name="Conv1")(
         network.image

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any
 
 from hornbeam.applications.blocks import channel_axis, channels, divisible, half_padding
 from hornbeam.applications.imagenet_utils import for_mode
@@ -28,7 +29,8 @@ from hornbeam.typing import FilePath, Shape, Tensor
 __all__ = ["MobileNetV3Large", "MobileNetV3Small", "decode_predictions", "preprocess_input"]
 
 
-class _Block(NamedTuple):
+@dataclass(frozen=True)
+class _Block:
     """Expansion, filters, size of the window, strides, whether channels are weighed, activation."""
 
     expansion: float
@@ -92,8 +94,8 @@ def mobilenet_v3(
     x = activation(_conv(x, 16, 3, "conv", strides=2))
     for number, block in enumerate(blocks):
         if minimalistic:
-            block = block._replace(size=3, weighs=False, hard=False)
-        x = _block(x, block._replace(filters=divisible(block.filters * alpha)), number)
+            block = replace(block, size=3, weighs=False, hard=False)
+        x = _block(x, replace(block, filters=divisible(block.filters * alpha)), number)
     x = activation(_conv(x, divisible(channels(x) * 6), 1, "conv_1"))
     if not network.include_top:
         return network.model(network.pooled(x))

@@ -8,6 +8,7 @@ from hornbeam.applications.blocks import channel_axis, channels, half_padding
 from hornbeam.applications.imagenet_utils import for_mode
 from hornbeam.applications.network import Network, variant
 from hornbeam.applications.weights import Weights
+from hornbeam.core.naming import name_scope
 from hornbeam.layers import (
     Activation,
     AveragePooling2D,
@@ -70,7 +71,6 @@ def nasnet(
         strides=2,
         padding="valid",
         name="stem_conv1",
-        kernel_initializer="he_normal",
     )
     x, before = _norm(x, "stem_bn1"), None
     for number, divisor in ((1, 4), (2, 2)):
@@ -90,7 +90,8 @@ def nasnet(
 
 
 def _conv(x: Tensor, filters: int, size: int, **options: Any) -> Tensor:
-    return Conv2D(filters, size, use_bias=False, **{"padding": "same", **options})(x)
+    options = {"padding": "same", "kernel_initializer": "he_normal", **options}
+    return Conv2D(filters, size, use_bias=False, **options)(x)
 
 
 def _norm(x: Tensor, name: str) -> Tensor:
@@ -98,25 +99,28 @@ def _norm(x: Tensor, name: str) -> Tensor:
     return layer(x)
 
 
-def _separable(x: Tensor, filters: int, size: int, name: str, strides: int = 1) -> Tensor:
+def _separable(
+    x: Tensor, filters: int, size: int, block: int, name: str, strides: int = 1
+) -> Tensor:
     """Return two separable convolutions of the activated `x`."""
-    x = Activation("relu")(x)
-    padding = "same"
-    if strides == 2:
-        x = ZeroPadding2D(half_padding(x, size), name=f"separable_conv_1_pad_{name}")(x)
-        padding = "valid"
-    for number in (1, 2):
-        if number == 2:
-            x, strides, padding = Activation("relu")(x), 1, "same"
-        x = SeparableConv2D(
-            filters,
-            size,
-            strides=strides,
-            padding=padding,
-            use_bias=False,
-            name=f"separable_conv_{number}_{name}",
-        )(x)
-        x = _norm(x, f"separable_conv_{number}_bn_{name}")
+    with name_scope(f"block_{block}"), name_scope(f"separable_conv_block_{name}"):
+        x = Activation("relu")(x)
+        padding = "same"
+        if strides == 2:
+            x = ZeroPadding2D(half_padding(x, size), name=f"separable_conv_1_pad_{name}")(x)
+            padding = "valid"
+        for number in (1, 2):
+            if number == 2:
+                x, strides, padding = Activation("relu")(x), 1, "same"
+            x = SeparableConv2D(
+                filters,
+                size,
+                strides=strides,
+                padding=padding,
+                use_bias=False,
+                name=f"separable_conv_{number}_{name}",
+            )(x)
+            x = _norm(x, f"separable_conv_{number}_bn_{name}")
     return x
 
 
@@ -126,96 +130,82 @@ def _fitted(before: Tensor | None, x: Tensor, filters: int, name: str) -> Tensor
         return x
     side = 2 if channel_axis() == 1 else 1
     if before.shape[side] != x.shape[side]:
-        before = Activation("relu", name=f"adjust_relu_1_{name}")(before)
-        halves = [before, Cropping2D(((1, 0), (1, 0)))(ZeroPadding2D(((0, 1), (0, 1)))(before))]
-        parts = []
-        for number, half in enumerate(halves, 1):
-            half = AveragePooling2D(
-                1, strides=2, padding="valid", name=f"adjust_avg_pool_{number}_{name}"
-            )(half)
-            parts.append(
-                _conv(
-                    half,
-                    filters // 2,
-                    1,
-                    name=f"adjust_conv_{number}_{name}",
-                    kernel_initializer="he_normal",
-                )
-            )
-        return _norm(concatenate(parts, axis=channel_axis(-1)), f"adjust_bn_{name}")
+        with name_scope("adjust_block"), name_scope(f"adjust_reduction_block_{name}"):
+            return _halved(before, filters, name)
     if channels(before) != filters:
-        before = Activation("relu")(before)
-        before = _conv(
-            before,
-            filters,
-            1,
-            name=f"adjust_conv_projection_{name}",
-            kernel_initializer="he_normal",
-        )
-        return _norm(before, f"adjust_bn_{name}")
+        with name_scope("adjust_block"), name_scope(f"adjust_projection_block_{name}"):
+            before = Activation("relu")(before)
+            before = _conv(before, filters, 1, name=f"adjust_conv_projection_{name}")
+            return _norm(before, f"adjust_bn_{name}")
     return before
+
+
+def _halved(x: Tensor, filters: int, name: str) -> Tensor:
+    """Return every second pixel, and every second one beside them, with half of the channels."""
+    x = Activation("relu", name=f"adjust_relu_1_{name}")(x)
+    parts = []
+    for number in (1, 2):
+        if number == 2:
+            x = Cropping2D(((1, 0), (1, 0)))(ZeroPadding2D(((0, 1), (0, 1)))(x))
+        pool = AveragePooling2D(1, strides=2, name=f"adjust_avg_pool_{number}_{name}")
+        parts.append(_conv(pool(x), filters // 2, 1, name=f"adjust_conv_{number}_{name}"))
+    return _norm(concatenate(parts, axis=channel_axis(-1)), f"adjust_bn_{name}")
+
+
+def _squeezed(x: Tensor, filters: int, kind: str, name: str) -> Tensor:
+    """Return the result of the last cell with `filters` channels."""
+    x = Activation("relu")(x)
+    return _norm(_conv(x, filters, 1, name=f"{kind}_conv_1_{name}"), f"{kind}_bn_1_{name}")
 
 
 def _normal_cell(x: Tensor, before: Tensor | None, filters: int, name: str) -> Tensor:
     """Return a cell that keeps height and width."""
-    p = _fitted(before, x, filters, name)
-    h = Activation("relu")(x)
-    h = _conv(h, filters, 1, name=f"normal_conv_1_{name}", kernel_initializer="he_normal")
-    h = _norm(h, f"normal_bn_1_{name}")
+
+    def separable(y: Tensor, size: int, block: int, side: str) -> Tensor:
+        return _separable(y, filters, size, block, f"normal_{side}{block}_{name}")
 
     def average(y: Tensor, place: str) -> Tensor:
         return AveragePooling2D(3, strides=1, padding="same", name=f"normal_{place}_{name}")(y)
 
-    def joined(a: Tensor, b: Tensor, number: int) -> Tensor:
-        return add([a, b], name=f"normal_add_{number}_{name}")
-
-    parts = [
-        joined(
-            _separable(h, filters, 5, f"normal_left1_{name}"),
-            _separable(p, filters, 3, f"normal_right1_{name}"),
-            1,
-        ),
-        joined(
-            _separable(p, filters, 5, f"normal_left2_{name}"),
-            _separable(p, filters, 3, f"normal_right2_{name}"),
-            2,
-        ),
-        joined(average(h, "left3"), p, 3),
-        joined(average(p, "left4"), average(p, "right4"), 4),
-        joined(_separable(h, filters, 3, f"normal_left5_{name}"), h, 5),
-    ]
-    return concatenate([p, *parts], axis=channel_axis(-1), name=f"normal_concat_{name}")
+    with name_scope(f"normal_A_block_{name}"):
+        p = _fitted(before, x, filters, name)
+        h = _squeezed(x, filters, "normal", name)
+        pairs = [
+            (separable(h, 5, 1, "left"), separable(p, 3, 1, "right")),
+            (separable(p, 5, 2, "left"), separable(p, 3, 2, "right")),
+            (average(h, "left3"), p),
+            (average(p, "left4"), average(p, "right4")),
+            (separable(h, 3, 5, "left"), h),
+        ]
+        parts = [add(pair, name=f"normal_add_{n}_{name}") for n, pair in enumerate(pairs, 1)]
+        return concatenate([p, *parts], axis=channel_axis(-1), name=f"normal_concat_{name}")
 
 
 def _reduction_cell(x: Tensor, before: Tensor | None, filters: int, name: str) -> Tensor:
     """Return a cell that halves height and width."""
-    p = _fitted(before, x, filters, name)
-    h = Activation("relu")(x)
-    h = _conv(h, filters, 1, name=f"reduction_conv_1_{name}", kernel_initializer="he_normal")
-    h = _norm(h, f"reduction_bn_1_{name}")
-    padded = ZeroPadding2D(half_padding(h, 3), name=f"reduction_pad_1_{name}")(h)
 
     def pooled(pooling: Any, place: str) -> Tensor:
-        layer = pooling(3, strides=2, padding="valid", name=f"reduction_{place}_{name}")
-        return layer(padded)
+        return pooling(3, strides=2, name=f"reduction_{place}_{name}")(padded)
 
-    def halved(y: Tensor, size: int, place: str) -> Tensor:
-        return _separable(y, filters, size, f"reduction_{place}_{name}", strides=2)
+    def separable(y: Tensor, size: int, block: int, place: str, strides: int = 2) -> Tensor:
+        return _separable(y, filters, size, block, f"reduction_{place}_{name}", strides)
 
-    first = add([halved(h, 5, "left1"), halved(p, 7, "right1")], name=f"reduction_add_1_{name}")
-    second = add(
-        [pooled(MaxPooling2D, "left2"), halved(p, 7, "right2")], name=f"reduction_add_2_{name}"
-    )
-    third = add(
-        [pooled(AveragePooling2D, "left3"), halved(p, 5, "right3")], name=f"reduction_add3_{name}"
-    )
-    fourth = AveragePooling2D(3, strides=1, padding="same", name=f"reduction_left4_{name}")(first)
-    fourth = add([second, fourth])
-    fifth = _separable(first, filters, 3, f"reduction_left4_{name}")
-    fifth = add([fifth, pooled(MaxPooling2D, "right5")], name=f"reduction_add4_{name}")
-    return concatenate(
-        [second, third, fourth, fifth], axis=channel_axis(-1), name=f"reduction_concat_{name}"
-    )
+    def added(a: Tensor, b: Tensor, place: str) -> Tensor:
+        return add([a, b], name=f"reduction_{place}_{name}")
+
+    with name_scope(f"reduction_A_block_{name}"):
+        p = _fitted(before, x, filters, name)
+        h = _squeezed(x, filters, "reduction", name)
+        padded = ZeroPadding2D(half_padding(h, 3), name=f"reduction_pad_1_{name}")(h)
+        first = added(separable(h, 5, 1, "left1"), separable(p, 7, 1, "right1"), "add_1")
+        second = added(pooled(MaxPooling2D, "left2"), separable(p, 7, 2, "right2"), "add_2")
+        third = added(pooled(AveragePooling2D, "left3"), separable(p, 5, 3, "right3"), "add3")
+        average = AveragePooling2D(3, strides=1, padding="same", name=f"reduction_left4_{name}")
+        fourth = add([second, average(first)])
+        fifth = separable(first, 3, 5, "left4", strides=1)
+        fifth = added(fifth, pooled(MaxPooling2D, "right5"), "add4")
+        parts = [second, third, fourth, fifth]
+        return concatenate(parts, axis=channel_axis(-1), name=f"reduction_concat_{name}")
 
 
 NASNetMobile = variant(nasnet, "NASNetMobile", name="nasnet_mobile")

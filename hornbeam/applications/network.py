@@ -20,7 +20,7 @@ from hornbeam.models import Model
 from hornbeam.typing import Shape, Tensor
 from hornbeam.utils.graphs import get_source_inputs
 
-__all__ = ["Network", "side_of", "variant"]
+__all__ = ["Network", "height_of", "side_of", "variant"]
 
 _POOLINGS: dict[str, type[Layer]] = {"avg": GlobalAveragePooling2D, "max": GlobalMaxPooling2D}
 
@@ -247,3 +247,10 @@ def side_of(shape: Any, sides: Sequence[int]) -> int:
         return sides[-1]
     height, width = shape[1:] if image_data_format() == "channels_first" else shape[:-1]
     return height if height == width and height in sides else sides[-1]
+
+
+def height_of(shape: Any, side: int, weights: Any) -> int:
+    """Return the height in the name of a MobileNet: of its images, or of those of its weights."""
+    if weights == "imagenet" or not isinstance(shape, (tuple, list)) or len(shape) != 3:
+        return side
+    return shape[1] if image_data_format() == "channels_first" else shape[0]

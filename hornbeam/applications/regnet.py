@@ -1,13 +1,15 @@
-"""RegNet (Radosavovic et al. 2020): networks whose widths grow linearly; Y also weighs channels."""
+"""RegNet (Radosavovic et al. 2020) of Keras 2: widths that grow linearly; Y weighs channels too."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from hornbeam.applications.blocks import channels
+from hornbeam import ops
+from hornbeam.applications.blocks import channel_axis
 from hornbeam.applications.imagenet_utils import for_mode
 from hornbeam.applications.network import Network, variant
 from hornbeam.applications.weights import Weights
+from hornbeam.backend import get_uid
 from hornbeam.layers import (
     BatchNormalization,
     Conv2D,
@@ -18,6 +20,14 @@ from hornbeam.layers import (
 from hornbeam.models import Model
 from hornbeam.typing import FilePath, Shape, Tensor
 
+__all__ = [
+    "RegNetX002", "RegNetX004", "RegNetX006", "RegNetX008", "RegNetX016", "RegNetX032",
+    "RegNetX040", "RegNetX064", "RegNetX080", "RegNetX120", "RegNetX160", "RegNetX320",
+    "RegNetY002", "RegNetY004", "RegNetY006", "RegNetY008", "RegNetY016", "RegNetY032",
+    "RegNetY040", "RegNetY064", "RegNetY080", "RegNetY120", "RegNetY160", "RegNetY320",
+    "decode_predictions", "preprocess_input",
+]  # fmt: skip
+
 
 class _Network(NamedTuple):
     """Numbers of blocks and channels of the stages, and channels of a group."""
@@ -25,7 +35,6 @@ class _Network(NamedTuple):
     depths: tuple[int, ...]
     widths: tuple[int, ...]
     group: int
-    hashes: tuple[str | None, str | None] = (None, None)
 
 
 _NETWORKS = {
@@ -54,3 +63,111 @@ _NETWORKS = {
     "RegNetY160": _Network((2, 4, 11, 1), (224, 448, 1232, 3024), 112),
     "RegNetY320": _Network((2, 5, 12, 1), (232, 696, 1392, 3712), 232),
 }
+
+
+def regnet(
+    title: str,
+    model_name: str | None = None,
+    include_top: bool = True,
+    include_preprocessing: bool = True,
+    weights: FilePath | None = "imagenet",
+    input_tensor: Tensor = None,
+    input_shape: Shape | None = None,
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: Any = "softmax",
+) -> Model:
+    """RegNet (Radosavovic et al. 2020) of Keras 2: widths that grow linearly."""
+    row = _NETWORKS[title]
+    published = Weights(title, f"regnet/{title.lower()}{{top}}.h5")
+    arguments = {**locals(), "name": model_name}
+    network = Network(title, arguments, size=224, smallest=32, weights=published)
+    x = network.image
+    if include_preprocessing:
+        x = Rescaling(1 / 255, name=f"{model_name}_prestem_rescaling")(x)
+    x = _conv(x, 32, 3, f"{model_name}_stem_conv", f"{model_name}_stem_bn", strides=2)
+    x = ReLU(name=f"{model_name}_stem_relu")(x)
+    width, kind = 32, title[6]
+    for stage, (depth, filters) in enumerate(zip(row.depths, row.widths, strict=True)):
+        for block in range(depth):
+            squeezed = int(0.25 * width) if kind == "Y" else 0
+            name = f"{model_name}_Stage_{stage}_{kind}Block_{block}"
+            x = _block(x, filters, row.group, squeezed, block == 0, name)
+            width = filters
+    if not network.include_top:
+        return network.model(network.pooled(x, named=False))
+    head = get_uid("head")
+    x = GlobalAveragePooling2D(name=f"{head}_head_gap")(x)
+    return network.model(network.predictions(x, name=f"{head}head_dense"))
+
+
+def _conv(
+    x: Tensor, filters: int, size: int, name: str, norm: str | None = None, **options: Any
+) -> Tensor:
+    """Return a normalized convolution."""
+    options = {"padding": "same" if size > 1 else "valid", **options}
+    x = Conv2D(filters, size, use_bias=False, kernel_initializer="he_normal", name=name, **options)(
+        x
+    )
+    norm = norm or f"{name}_bn"
+    return BatchNormalization(axis=channel_axis(), momentum=0.9, epsilon=1e-5, name=norm)(x)
+
+
+def _block(x: Tensor, filters: int, group: int, squeezed: int, first: bool, name: str) -> Tensor:
+    """Return `x` plus a convolution in groups between two of single pixels.
+
+    The first block of a stage halves height and width. `squeezed` is the number of features from
+    which the channels' weights are computed, 0 for no weights.
+    """
+    strides = 2 if first else 1
+    skip = x
+    if first:
+        skip = _conv(x, filters, 1, f"{name}_skip_1x1", f"{name}_skip_bn", strides=strides)
+    x = ReLU(name=f"{name}_conv_1x1_1_relu")(_conv(x, filters, 1, f"{name}_conv_1x1_1"))
+    x = _conv(x, filters, 3, f"{name}_conv_3x3", strides=strides, groups=max(1, filters // group))
+    x = ReLU(name=f"{name}_conv_3x3_relu")(x)
+    if squeezed:
+        x = _weighed(x, filters, squeezed, f"{name}_squeeze_and_excite")
+    x = ops.add(_conv(x, filters, 1, f"{name}_conv_1x1_2"), skip)
+    return ReLU(name=f"{name}_exit_relu")(x)
+
+
+def _weighed(x: Tensor, filters: int, squeezed: int, name: str) -> Tensor:
+    """Return `x` with each channel weighed by what the whole image shows (Hu et al. 2018)."""
+    new = GlobalAveragePooling2D(keepdims=True, name=f"{name}_gap")(x)
+    for number, activation, step in ((squeezed, "relu", "squeeze"), (filters, "sigmoid", "excite")):
+        new = Conv2D(
+            number,
+            1,
+            activation=activation,
+            kernel_initializer="he_normal",
+            name=f"{name}_{step}",
+        )(new)
+    return ops.multiply(new, x)
+
+
+RegNetX002 = variant(regnet, "RegNetX002", model_name="regnetx002")
+RegNetX004 = variant(regnet, "RegNetX004", model_name="regnetx004")
+RegNetX006 = variant(regnet, "RegNetX006", model_name="regnetx006")
+RegNetX008 = variant(regnet, "RegNetX008", model_name="regnetx008")
+RegNetX016 = variant(regnet, "RegNetX016", model_name="regnetx016")
+RegNetX032 = variant(regnet, "RegNetX032", model_name="regnetx032")
+RegNetX040 = variant(regnet, "RegNetX040", model_name="regnetx040")
+RegNetX064 = variant(regnet, "RegNetX064", model_name="regnetx064")
+RegNetX080 = variant(regnet, "RegNetX080", model_name="regnetx080")
+RegNetX120 = variant(regnet, "RegNetX120", model_name="regnetx120")
+RegNetX160 = variant(regnet, "RegNetX160", model_name="regnetx160")
+RegNetX320 = variant(regnet, "RegNetX320", model_name="regnetx320")
+RegNetY002 = variant(regnet, "RegNetY002", model_name="regnety002")
+RegNetY004 = variant(regnet, "RegNetY004", model_name="regnety004")
+RegNetY006 = variant(regnet, "RegNetY006", model_name="regnety006")
+RegNetY008 = variant(regnet, "RegNetY008", model_name="regnety008")
+RegNetY016 = variant(regnet, "RegNetY016", model_name="regnety016")
+RegNetY032 = variant(regnet, "RegNetY032", model_name="regnety032")
+RegNetY040 = variant(regnet, "RegNetY040", model_name="regnety040")
+RegNetY064 = variant(regnet, "RegNetY064", model_name="regnety064")
+RegNetY080 = variant(regnet, "RegNetY080", model_name="regnety080")
+RegNetY120 = variant(regnet, "RegNetY120", model_name="regnety120")
+RegNetY160 = variant(regnet, "RegNetY160", model_name="regnety160")
+RegNetY320 = variant(regnet, "RegNetY320", model_name="regnety320")
+preprocess_input, decode_predictions = for_mode(None)

@@ -16,7 +16,7 @@ __all__ = [
     "ResNet50", "ResNet101", "ResNet152", "decode_predictions", "preprocess_input",
 ]  # fmt: skip
 
-_NORM = {"epsilon": 1.001e-5}
+_NORM: dict[str, Any] = {"epsilon": 1.001e-5}
 _FILTERS = (64, 128, 256, 512)
 # Numbers of blocks in the stages.
 _DEPTHS = {

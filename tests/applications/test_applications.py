@@ -195,6 +195,7 @@ def test_channels_first(name):
     close(found.transpose(0, 2, 3, 1), expected, wide=10)
 
 
+@pytest.mark.slow
 def test_the_programs_of_the_page(capsys):
     page = Path(__file__).resolve().parents[2] / "docs" / "applications.md"
     text = page.read_text()

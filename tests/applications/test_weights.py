@@ -10,15 +10,16 @@ from mirror import mirror_server
 
 import hornbeam as hb
 from hornbeam import applications
-from hornbeam.applications import imagenet_utils, mobilenet_v2
+from hornbeam.applications import imagenet_utils, mobilenet
+from hornbeam.applications.hashes import HASHES
 from hornbeam.applications.weights import Weights
 from hornbeam.errors import FileError
 
-SMALL = {"alpha": 0.35, "input_shape": (32, 32, 3), "include_top": False}
+SMALL = {"alpha": 0.25, "input_shape": (32, 32, 3), "include_top": False}
 
 
 def small(weights=None, **options):
-    return applications.MobileNetV2(weights=weights, **{**SMALL, **options})
+    return applications.MobileNet(weights=weights, **{**SMALL, **options})
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +52,9 @@ def content(model, tmp_path_factory):
 def published(monkeypatch, content):
     """Publish the small file instead of the real ones; its name is the value."""
     md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    monkeypatch.setattr(mobilenet_v2, "Weights", lambda *_: Weights("folder/w{top}.h5", md5, md5))
+    monkeypatch.setitem(HASHES, "small", (md5, md5))
+    weights = Weights("small", "folder/w{top}.h5")
+    monkeypatch.setattr(mobilenet, "Weights", lambda *_: weights)
     return "w_notop.h5"
 
 
@@ -119,13 +122,13 @@ def test_a_truncated_file_of_the_user(tmp_path, model, ending):
     path = tmp_path / f"w{ending}"
     (model.save if ending == ".keras" else model.save_weights)(path)
     path.write_bytes(path.read_bytes()[:-5000])
-    with pytest.raises(FileError, match=f"MobileNetV2: .*w{ending}"):
+    with pytest.raises(FileError, match=f"MobileNet: .*w{ending}"):
         small(path)
 
 
 def test_the_weights_of_another_network(tmp_path, model):
     model.save_weights(tmp_path / "w.h5")
-    with pytest.raises(FileError, match="MobileNetV2: `weights` do not fit this network: "):
+    with pytest.raises(FileError, match="MobileNet: `weights` do not fit this network: "):
         small(tmp_path / "w.h5", alpha=0.5)
 
 
@@ -174,7 +177,7 @@ def test_a_network_on_a_tensor():
     x = hb.layers.RandomFlip()(inputs)
     model = small(input_tensor=x)
     assert [x.name for x in model.inputs] == ["photos"]
-    assert model.output_shape == (None, 2, 1, 1280)
+    assert model.output_shape == (None, 1, 1, 256)
 
 
 def test_a_warning_for_the_published_size_is_not_needed():

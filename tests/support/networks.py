@@ -107,14 +107,77 @@ ROWS = {
     "ConvNeXtTiny(include_top=False, pooling='avg')": (27_820_128, "f028c73c8a58f153"),
     "NASNetMobile(include_top=False, pooling='avg')": (4_269_716, "f476693133c36198"),
     "EfficientNetV2S(include_top=False, pooling='avg')": (20_331_360, "e27a3d111da569eb"),
+    "MobileNet(alpha=0.5, depth_multiplier=2, dropout=0.2, input_shape=(64, 64, 1), classes=7)": (
+        1_649_975,
+        "85d554f074a48996",
+    ),
+    "MobileNetV2(alpha=1.4, input_shape=(65, 97, 3), include_top=False, pooling='max')": (
+        4_363_712,
+        "4ded5e2a40048247",
+    ),
+    "MobileNetV3Small(minimalistic=True)": (2_056_848, "c71ad77fc91aac8b"),
+    "MobileNetV3Large(minimalistic=True)": (3_948_688, "067753490013afd2"),
+    "MobileNetV3Small(alpha=0.75)": (2_051_552, "6da3e50a82b39a0b"),
+    "MobileNetV3Large(alpha=0.75)": (4_012_616, "8f5dca399cb9e7e2"),
+    (
+        "MobileNetV3Small(alpha=1.25, dropout_rate=0.0, include_preprocessing=False,"
+        " input_shape=(33, 40, 3))"
+    ): (3_660_640, "0002c436c49c3234"),
+    "MobileNetV3Small(include_top=False, pooling='max')": (939_120, "87aa4c2d59e41bfb"),
+    "VGG16(include_top=False, pooling='max', input_shape=(32, 48, 1))": (
+        14_713_536,
+        "e441f2f5d9b9d10f",
+    ),
+    "ResNet50(include_top=False, pooling='max')": (23_587_712, "76fa0a827439bb11"),
+    "ConvNeXtTiny(include_top=False, include_preprocessing=False)": (
+        27_820_128,
+        "559a0d0f6181ca93",
+    ),
+    "EfficientNetV2B0(include_preprocessing=False, classes=3, classifier_activation=None)": (
+        5_923_155,
+        "18fea59d5b3a67ac",
+    ),
+    "NASNetMobile(input_shape=(64, 33, 3), classes=3)": (4_272_887, "cc145131754373b3"),
+    "RegNetX002()": (2_705_640, "3deee54f6db0dbf3"),
+    "RegNetX004()": (5_194_184, "391ce25b5d233972"),
+    "RegNetX006()": (6_229_320, "35eba4a0e619ce95"),
+    "RegNetX008()": (7_296_968, "802953cecc94677a"),
+    "RegNetX016()": (9_233_640, "324e0c1ca21b3ea6"),
+    "RegNetX032()": (15_359_112, "677f4daf989287de"),
+    "RegNetX040()": (22_194_312, "4dd53d1ef863a628"),
+    "RegNetX064()": (26_283_464, "74f7f6d74e3f2a37"),
+    "RegNetX080()": (39_663_112, "a4565a79e26721c7"),
+    "RegNetX120()": (46_202_440, "3fedfe63ebe81ba7"),
+    "RegNetX160()": (54_389_704, "cd7c2625540d0647"),
+    "RegNetX320()": (107_973_576, "c4299c58eb4e5304"),
+    "RegNetY002()": (3_183_844, "98ac9b94ba4ff33f"),
+    "RegNetY004()": (4_371_296, "5c8bc017aee08d06"),
+    "RegNetY006()": (6_084_920, "cf50d4186bd799a5"),
+    "RegNetY008()": (6_293_056, "1775a79fad25cb71"),
+    "RegNetY016()": (11_255_102, "efe1c07ef04584ec"),
+    "RegNetY032()": (19_502_498, "7dedb44f014bac93"),
+    "RegNetY040()": (20_708_928, "afb23e7030b6beb3"),
+    "RegNetY064()": (30_665_684, "18265bd16d394199"),
+    "RegNetY080()": (39_265_812, "37e390be5a1608ab"),
+    "RegNetY120()": (51_918_928, "154958d8cc7061ad"),
+    "RegNetY160()": (83_712_956, "c3c002007a1ac152"),
+    "RegNetY320()": (145_205_058, "7fdd4b334d7dabef"),
+    "ResNetRS50()": (35_745_288, "8d057dc87d2d5683"),
+    "ResNetRS101()": (63_724_296, "335d7416c37fd895"),
+    "ResNetRS152()": (86_773_256, "96f546dcc08a0e15"),
+    "ResNetRS200()": (93_386_248, "000a01924b5b83ce"),
+    "ResNetRS270()": (130_104_520, "facaa630f95699c8"),
+    "ResNetRS350()": (164_268_360, "bb55284f1aa011c1"),
+    "ResNetRS420()": (192_262_216, "bf6351e933bb6570"),
 }
 
 # The rows of the default tests: one network of each family at least.
 QUICK = {
     "ConvNeXtTiny()", "DenseNet121()", "EfficientNetB0()", "EfficientNetV2B0()",
     "InceptionResNetV2()", "InceptionV3()", "MobileNet()", "MobileNetV2()", "MobileNetV3Small()",
-    "NASNetMobile()", "ResNet50()", "ResNet50V2(include_top=False, pooling='avg')", "VGG16()",
-    "Xception()",
+    "MobileNet(alpha=0.5, depth_multiplier=2, dropout=0.2, input_shape=(64, 64, 1), classes=7)",
+    "NASNetMobile()", "RegNetY002()", "ResNet50()",
+    "ResNet50V2(include_top=False, pooling='avg')", "VGG16()", "Xception()",
 }  # fmt: skip
 
 # A network of each family with different layers, and the smallest images that it takes.
