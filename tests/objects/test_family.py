@@ -101,8 +101,8 @@ def test_files_name_only_announced_families():
         "keras.activations", "keras.constraints", "keras.distillation", "keras.initializers",
         "keras.layers", "keras.losses", "keras.metrics", "keras.models", "keras.optimizers",
         "keras.optimizers.schedules", "keras.quantizers", "keras.random", "keras.regularizers",
-        "keras.src.applications.convnext", "keras.src.layers.preprocessing.feature_space",
-        "keras.utils",
+        "keras.src.applications.convnext", "keras.src.applications.inception_resnet_v2",
+        "keras.src.layers.preprocessing.feature_space", "keras.utils",
     }  # fmt: skip
     assert set(registry.families()) == modules
     for module, name in [
