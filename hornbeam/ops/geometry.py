@@ -71,7 +71,11 @@ def sampled(
         )
     if fill_mode not in _FILLS:
         raise ValueError(f"{name}: `fill_mode` must be one of {_FILLS}, received {fill_mode!r}.")
-    options = {"fill": fill_mode, "linear": interpolation == "bilinear", "missing": fill_value}
+    options: dict[str, Any] = {
+        "fill": fill_mode,
+        "linear": interpolation == "bilinear",
+        "missing": fill_value,
+    }
     if routes.sampled(x.dtype, x.shape, places.shape).name == "native":
         options["missing"] = float(fill_value)
         return _sampled_p.bind(x, places.astype("float32"), **options)
