@@ -17,7 +17,7 @@ import numpy as np
 
 from bench import pair
 
-STEPS = 8
+STEPS = 4
 
 
 def augmentation(layers: Any) -> list[Any]:
@@ -51,7 +51,7 @@ def make_calls(library: Any, quick: bool) -> pair.Calls:
     """Return what is measured, by name."""
     rng = np.random.default_rng(0)
     calls: pair.Calls = {}
-    for size, batch in ((32, 4), (224, 2)) if quick else ((32, 128), (224, 32)):
+    for size, batch in ((32, 4), (224, 2)) if quick else ((32, 128), (224, 16)):
         images = rng.uniform(0, 255, (batch * STEPS, size, size, 3)).astype("float32")
         classes = rng.integers(0, 10, len(images))
         for name, augmented, convolutions in (

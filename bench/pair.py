@@ -102,6 +102,7 @@ def compare(module: str, peer_python: str, rounds: int, quick: bool, only: str =
                     found = workers[library].measure(name)
                     if number:
                         seconds[name][library].append(found)
+            print(f"measured: {name}", file=sys.stderr)
         return seconds
     finally:
         for worker in workers.values():

@@ -88,7 +88,7 @@ def drain(data: Any) -> None:
 
 def make_calls(library: Any, quick: bool) -> pair.Calls:
     """Return what is measured, by name."""
-    rows = 3_200 if quick else 128_000
+    rows = 3_200 if quick else 64_000
     made = pipelines(library, rows)
     tiny, wide = small(library), large(library)
     calls: pair.Calls = {}

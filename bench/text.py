@@ -75,8 +75,8 @@ def make_calls(library: Any, quick: bool) -> pair.Calls:
         f"Hashing, {values:,} integers": lambda: hashing(integers),
     }
     for form, given in ready(library, strings).items():
-        calls[f"StringLookup, {form}"] = lambda given=given: lookup(given)
-        calls[f"Hashing, {form}"] = lambda given=given: hashing(given)
+        calls[f"StringLookup, {values:,} {form}"] = lambda given=given: lookup(given)
+        calls[f"Hashing, {values:,} {form}"] = lambda given=given: hashing(given)
     return calls
 
 

@@ -188,7 +188,8 @@ def _without_history(x: KerasTensor) -> KerasTensor:
 def _inner_model(node: Node) -> Any:
     """Return the model that a node calls, if it has layers for the host; else `None`."""
     model: Any = node.operation
-    if not hasattr(model, "inner_graph") or node.kwargs or len(node.args) != 1:
+    settings = any(value is not None for value in node.kwargs.values())
+    if not hasattr(model, "inner_graph") or settings or len(node.args) != 1:
         return None
     return model if model.host_layers() is not None or model.text_outputs() is not None else None
 

@@ -116,7 +116,9 @@ def inner_models():
     text, number = hb.Input((1,), dtype="string"), hb.Input((1,))
     return {
         "a graph": hb.Model([text, number], L.Concatenate()([prepare(text)["ids"], number])),
-        "a trained stack": hb.Model([text, number], L.Concatenate()([encoder(text), number])),
+        "a trained stack": hb.Model(
+            [text, number], L.Concatenate()([encoder(text, mask=None), number])
+        ),
         "twice": hb.Model([text, number], encoder(text) + 2 * encoder(text) + number),
         "in a stack": hb.Sequential([hb.Input((1,), dtype="string"), encoder, L.Dense(1)]),
     }

@@ -91,6 +91,8 @@ class IndexLookup(TextLayer):
         self._known: Any = None
         self._idf: np.ndarray | None = None
         self._given: Any = None
+        # The size that a file's configuration promises, until the file's vocabulary is read.
+        self.promised_size = self.vocabulary_size()
         self.reset_state()
         if vocabulary is not None:
             self.set_vocabulary(vocabulary, idf_weights)
@@ -310,7 +312,9 @@ class IndexLookup(TextLayer):
 
     def _depth(self) -> int:
         """Return the length of encoded vectors."""
-        return (self.max_tokens or 0) if self.pad_to_max_tokens else self.vocabulary_size()
+        if self.pad_to_max_tokens:
+            return self.max_tokens or 0
+        return self.vocabulary_size() if self._tokens else self.promised_size
 
     def indices(self, values: Any) -> Any:
         """Return the index of each token. The mask token has index -1 in modes that drop it."""
@@ -384,7 +388,14 @@ class IndexLookup(TextLayer):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> IndexLookup:
-        return cls(**{k: v for k, v in config.items() if k != "vocabulary_size"})
+        layer = cls(**{k: v for k, v in config.items() if k != "vocabulary_size"})
+        layer.promise(config.get("vocabulary_size"))
+        return layer
+
+    def promise(self, size: Any) -> None:
+        """Note the size of the vocabulary that a file will bring."""
+        if isinstance(size, int) and not isinstance(size, bool):
+            self.promised_size = max(size, len(self._special()))
 
     def save_assets(self, dir_path: str) -> None:
         if self._given is not None:
@@ -414,7 +425,7 @@ class IndexLookup(TextLayer):
         self._tokens, self._known = tokens, None
 
     def save_own_variables(self, store: Any) -> None:
-        if self._given is None and self._idf is not None:
+        if self._idf is not None:  # Keras reads them even if the configuration holds them too
             store["idf_weights"] = self._idf
 
     def load_own_variables(self, store: Any) -> None:

@@ -339,11 +339,14 @@ class TextVectorization(TextLayer):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> TextVectorization:
+        size = config.get("vocabulary_size")
         config = {k: v for k, v in config.items() if k != "vocabulary_size"}
         for name in ("standardize", "split"):
             if isinstance(config.get(name), dict):
                 config[name] = deserialize(config[name])
-        return cls(**config)
+        layer = cls(**config)
+        layer._lookup_layer.promise(size)
+        return layer
 
     def save_assets(self, dir_path: str) -> None:
         self._lookup_layer.save_assets(dir_path)

@@ -171,6 +171,30 @@ def test_inverse_lookups():
     assert np.asarray(layer(np.array([0, 1, 2, 8]))).tolist() == [-1, 4, 5, -1]
 
 
+@pytest.mark.parametrize("make", [L.StringLookup, L.TextVectorization, L.IntegerLookup])
+def test_files_of_models_with_learned_vectors(make, tmp_path):
+    """The layer after the vectors is built before the file's vocabulary is read."""
+    learned = np.array([5, 7]) if make is L.IntegerLookup else np.array(["a", "b"], object)
+    layer = make(output_mode="tf_idf")
+    layer.adapt(learned)
+    x = hb.Input((1,), dtype="int64" if make is L.IntegerLookup else "string")
+    model = hb.Model(x, L.Dense(2)(layer(x)))
+    model.save(tmp_path / "model.keras")
+    loaded = hb.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded(learned[:, None]), model(learned[:, None]))
+
+
+def test_files_hold_weights_that_the_constructor_got():
+    """Keras reads them from the file, although the configuration holds them too."""
+    for make in (L.StringLookup, L.TextVectorization):
+        layer, stored = make(vocabulary=["a"], idf_weights=[0.5], output_mode="tf_idf"), {}
+        layer.save_own_variables(stored)
+        assert stored["idf_weights"].tolist() == [0.5, 0.5]
+        again = make.from_config(layer.get_config())
+        again.load_own_variables(stored)
+        np.testing.assert_array_equal(again(["a a"]), layer(["a a"]))
+
+
 def test_a_vocabulary_from_a_file_is_not_read_for_a_model_file(tmp_path):
     path = tmp_path / "words.txt"
     path.write_text("one\ntwo\n")
