@@ -401,7 +401,7 @@ def _wait_for_new_values(values: list[Any], attempt: int) -> None:
 
 
 def _shapes_of(args: tuple[Any, ...]) -> Any:
-    return tuple((np.shape(a), str(getattr(a, "dtype", ""))) for a in jax.tree.leaves(args))
+    return tuple((np.shape(a), getattr(a, "dtype", None)) for a in jax.tree.leaves(args))
 
 
 def _shape(a: Any) -> Any:

@@ -56,7 +56,7 @@ class KerasTensor:
             raise ValueError("KerasTensor: ragged tensors are not supported.")
         self.shape: Shape = check_shape("KerasTensor", shape)
         self.dtype = standardize_dtype(dtype)
-        self.sparse, self.ragged = bool(sparse), False
+        self.sparse, self.ragged = check_flag("KerasTensor", "sparse", sparse), False
         if name is not None and not isinstance(name, str):
             raise ValueError(f"KerasTensor: `name` must be a string, received {name!r:.200}.")
         self.name = name or naming.auto_name("keras_tensor")

@@ -211,6 +211,11 @@ class Variable:
         self.synchronization = check_choice(
             "Variable", "synchronization", synchronization, _SYNCHRONIZATIONS
         )
+        if layout is not None and not isinstance(layout, Variable) and not hasattr(layout, "axes"):
+            raise ValueError(
+                f"Variable '{self.path}': `layout` must be a TensorLayout, a variable or None,"
+                f" received {layout!r:.200}."
+            )
         self.layout = layout
         self.regularizer: Callable[[Any], Any] | None = None
         self.constraint: Callable[[Any], Any] | None = None

@@ -161,6 +161,6 @@ class DatasetFile(Generic[T]):
         except FileError as error:
             place.unlink(missing_ok=True)
             raise FileError(
-                f"{address} gave a file that is not the {self._owner}'s: {error} Try again, or put"
-                f" the right file in the folder '{place.parent}'."
+                f"The file downloaded from {address} is not the expected {self._owner}: {error} Try"
+                f" again, or put the right file in the folder '{place.parent}'."
             ) from error

@@ -48,12 +48,6 @@ _CURRENT = [
 KERAS_MODULES: dict[str, tuple[str, ...]] = {"": ("",)}
 KERAS_MODULES |= {name: (name,) for name in _CURRENT}
 
-# Functions that return data sets return those of `tf.data`, as in Keras with any backend.
-KERAS_MODULES |= {
-    name: ("tensorflow.keras_data", name)
-    for name in ("preprocessing", "preprocessing.image", "preprocessing.text", "utils")
-}
-
 # Modules of TensorFlow 2's optimizers.
 KERAS_MODULES |= {
     name: ("legacy.optimizers", "optimizers", "optimizers.schedules")
@@ -78,6 +72,12 @@ KERAS_MODULES |= {
 KERAS_MODULES |= DEEP_MODULES
 KERAS_MODULES["applications.mobilenetv2"] = ("applications.mobilenet_v2",)
 KERAS_MODULES["optimizers"] = ("legacy.optimizers", "optimizers")
+
+# Functions that return data sets return those of `tf.data`, as in Keras with any backend.
+KERAS_MODULES |= {
+    name: ("tensorflow.keras_data", *KERAS_MODULES[name])
+    for name in ("preprocessing", "preprocessing.image", "preprocessing.text", "utils")
+}
 
 # Namespaces of TensorFlow, without `tensorflow.`. Only names in `__all__` of the modules are found.
 TENSORFLOW_MODULES: dict[str, tuple[str, ...]] = {

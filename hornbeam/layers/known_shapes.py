@@ -51,6 +51,8 @@ def known_or_traced(layer: Any, trace: Callable[[], Structure], inputs: Any) -> 
     outputs = _known.get(key)
     if outputs is None:
         outputs = trace()
+        if any(isinstance(x, KerasTensor) and x.sparse for x in tree.flatten(outputs)):
+            return outputs
         with _lock:
             if len(_known) >= _KEPT:
                 _known.clear()
@@ -84,7 +86,7 @@ def _fixed(x: Any) -> Any:
     if x is None or isinstance(x, (bool, int, float, str)):
         return type(x), x
     if isinstance(x, KerasTensor):
-        if get_mask(x) is not None:
+        if get_mask(x) is not None or x.sparse:
             raise TypeError
         return KerasTensor, x.shape, x.dtype
     if isinstance(x, Variable):

@@ -30,7 +30,7 @@ ROWS = [
     ("KerasTensor", {"shape": (-1,)}, True),
     ("KerasTensor", {"shape": (1.5,)}, True),
     ("KerasTensor", {"shape": (2,), "dtype": "nonsense"}, True),
-    ("KerasTensor", {"shape": (2,), "sparse": True}, False),
+    ("KerasTensor", {"shape": (2,), "sparse": "nonsense"}, False),
     ("KerasTensor", {"shape": (2,), "ragged": True}, False),
     ("KerasTensor", {"shape": (2,), "record_history": "nonsense"}, False),
     ("KerasTensor", {"shape": (2,), "name": 3}, False),

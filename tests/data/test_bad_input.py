@@ -77,7 +77,8 @@ CASES = {
         "`data` has no samples"),
     "a generator of nothing to learn": (lambda m, p: L.Discretization(num_bins=2).adapt(pairs(0)),
         "`data` has no samples"),
-    "an empty vocabulary": (lambda m, p: L.StringLookup(vocabulary=[]), "must not be empty"),
+    "an empty vocabulary": (
+        lambda m, p: L.StringLookup(vocabulary=[]), "must have at least one token"),
     # Things that are no data.
     "a function": (lambda m, p: m.fit(pairs), r"the function 'pairs'; .*Call it: `pairs\(...\)`"),
     "a function for validation": (lambda m, p: m.fit(X, Y, validation_data=pairs),
@@ -96,7 +97,7 @@ CASES = {
     "single texts": (lambda m, p: L.TextVectorization().adapt(iter(["a b", "b"])),
         r"received the single value a b. Batch the elements, such as by `data.batch\(32\)`"),
     "named columns": (lambda m, p: L.Normalization().adapt(iter([{"a": X}])),
-        "the columns 'a'.*Pass a column"),
+        "the columns 'a'.*Pass one of the columns"),
     # Labels that do not match.
     "fewer labels": (lambda m, p: m.fit(X, Y[:3]), "same number of rows"),
     "labels of another shape": (lambda m, p: three_classes().fit(X, np.zeros((4, 2)), verbose=0),
@@ -108,11 +109,11 @@ CASES = {
     "NaN labels": (lambda m, p: m.fit(X, nan_at(2, 0)[:4, :1], verbose=0), "NaN"),
     # Vocabularies.
     "a token twice": (lambda m, p: L.StringLookup(vocabulary=["x", "y", "x"]),
-        r"holds \['x'\] more than once"),
+        r"received repeated tokens \['x'\]"),
     "a reserved token": (lambda m, p: L.TextVectorization(vocabulary=["x", "[UNK]"]),
         r"special token '\[UNK\]'. Remove it"),
     "a reserved integer": (lambda m, p: L.IntegerLookup(vocabulary=[5, -1]), "special token -1"),
-    "an integer twice": (lambda m, p: L.IntegerLookup(vocabulary=[5, 5]), "more than once"),
+    "an integer twice": (lambda m, p: L.IntegerLookup(vocabulary=[5, 5]), "repeated tokens"),
     "a missing file": (lambda m, p: L.StringLookup(vocabulary=f"{p}/none.txt"),
         "there is no file '.*none.txt'"),
     "a file in another encoding": (lambda m, p: L.StringLookup(vocabulary=str(p / "words.txt")),
@@ -127,7 +128,8 @@ CASES = {
         "the bytes at position 1"),
     "a missing text": (lambda m, p: lookup()(np.array(["a", None], object)),
         r"received None at position 1 \(NoneType\). Fill missing values"),
-    "unknown texts": (lambda m, p: lookup(num_oov_indices=0)(["z"]), r"lacks \['z'\]"),
+    "unknown texts": (lambda m, p: lookup(num_oov_indices=0)(["z"]),
+        r"the tokens \['z'\] are not in the vocabulary"),
     "integers out of range": (lambda m, p: L.CategoryEncoding(3)(np.array([[0, 3]])),
         "from 0 to 2"),
 }  # fmt: skip

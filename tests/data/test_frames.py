@@ -80,7 +80,7 @@ def test_columns_are_found_by_name(kind, make, models):
         error = model.evaluate(arrays, TARGETS, verbose=0)
         np.testing.assert_allclose(model.evaluate(wider, TARGETS, verbose=0), error, rtol=1e-5)
         for x in (table(make, ["a", "c"]), batches(make, ["c", "a"], targets=False)):
-            with pytest.raises(ValueError, match="lack the column 'b'.* have '"):
+            with pytest.raises(ValueError, match="lack the column 'b'.* columns are '"):
                 model.predict(x, verbose=0)
 
 
