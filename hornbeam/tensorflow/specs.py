@@ -7,6 +7,7 @@ from typing import Any
 from hornbeam.data import nested, stages
 from hornbeam.data.dataset import Dataset
 from hornbeam.data.elements import leaves, map_leaves
+from hornbeam.data.reading import ReadBatches
 from hornbeam.tensorflow.host import TensorShape, dtype_name
 from hornbeam.tensorflow.pipeline import Rewritten, as_tensors
 from hornbeam.tensorflow.ragged import RaggedTensor
@@ -158,8 +159,9 @@ def _without_batch_size(stage: stages.Stage, spec: Any) -> Any:
 
     The size of the first element says nothing about a last, smaller batch.
     """
-    if isinstance(stage, stages.Batch):
-        if not stage.drop_remainder:
+    batches = stage.before if isinstance(stage, ReadBatches) else stage
+    if isinstance(batches, stages.Batch):
+        if not batches.drop_remainder:
             return map_leaves(lambda s: _with_first(s, None), spec)
         return spec
     if not isinstance(stage, stages.Map) or isinstance(stage, (nested.Window, Rewritten)):

@@ -90,8 +90,8 @@ def _in_order(model: Any, frame: Any) -> Any:
         if missing:
             raise ValueError(
                 f"{label}: the data lack the column{'s' * (len(missing) > 1)}"
-                f" {errors.listed(map(str, missing))} that it was trained with. They have"
-                f" {errors.listed(map(str, labels))}."
+                f" {errors.listed(map(str, missing))} that it was trained with. The"
+                f" columns are {errors.listed(map(str, labels))}."
             )
         return frame.select(known) if hasattr(frame, "select") else frame[known]
     inputs = getattr(model, "inputs", None) if model.built else None
