@@ -76,7 +76,7 @@ class _Carried:
         def step(assigned_values: list[Any], read_values: list[Any], args: Any) -> Any:
             program.trace_count += 1
             with Overlay([*assigned, *read], [*assigned_values, *read_values]) as overlay:
-                result = program._function(*args)
+                result = _values(program._function(*args))
             reads = set(read)
             written = [v for v in overlay.assigned if v in reads or v in overlay.strays]
             if overlay.strays or written:
@@ -123,6 +123,15 @@ class _Carried:
         return _Carried(program, assigned, read, donate)
 
 
+def _values(result: Any) -> Any:
+    """Return a result with variables replaced by their values, which the overlay holds."""
+
+    def is_variable(x: Any) -> bool:
+        return isinstance(x, Variable)
+
+    return jax.tree.map(lambda x: x.value if is_variable(x) else x, result, is_leaf=is_variable)
+
+
 class Program:
     """A compiled function, with the variables that it uses as implicit state.
 
@@ -146,9 +155,8 @@ class Program:
     Example:
         >>> total = Variable(0.0)
         >>> add = Program(lambda x: total.assign_add(x), assigned=[total])
-        >>> add(2.0); add(3.0)
-        >>> float(total.value)
-        5.0
+        >>> [float(add(x)) for x in (2.0, 3.0)]
+        [2.0, 5.0]
     """
 
     def __init__(

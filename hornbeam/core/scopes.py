@@ -34,7 +34,7 @@ class StatelessScope:
     Example:
         >>> counter = Variable(0.0)
         >>> with StatelessScope([(counter, 5.0)]) as scope:
-        ...     counter.assign_add(1.0)
+        ...     _ = counter.assign_add(1.0)
         >>> float(scope.get_current_value(counter)), float(counter.value)
         (6.0, 0.0)
     """

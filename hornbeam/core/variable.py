@@ -67,7 +67,7 @@ class Overlay:
     Example:
         >>> counter = Variable(0.0, name="counter")
         >>> with Overlay([counter], [5.0]) as overlay:
-        ...     counter.assign_add(1.0)
+        ...     _ = counter.assign_add(1.0)
         ...     seen = float(counter.value)
         >>> seen, float(counter.value), float(overlay.value_of(counter))
         (6.0, 0.0, 6.0)
@@ -182,8 +182,7 @@ class Variable:
 
     Example:
         >>> v = Variable([1.0, 2.0], name="v")
-        >>> v.assign_add([1.0, 1.0])
-        >>> v.numpy()
+        >>> v.assign_add([1.0, 1.0]).numpy()
         array([2., 3.], dtype=float32)
     """
 

@@ -198,7 +198,7 @@ def why_missing(name: str) -> str:
 
     Example:
         >>> why_missing("keras.utils.to_categorial").split(". ")[1]
-        "Did you mean 'to_categorical'?"
+        "Did you mean 'to_categorical' or 'to_ordinal'?"
     """
     parent, _, last = name.rpartition(".")
     if name.startswith("tensorflow.") and not name.startswith(KERAS_ROOTS):

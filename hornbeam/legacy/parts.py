@@ -102,7 +102,7 @@ class BaseLogger(Callback):
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         self.seen, self.totals = 0, {}
 
-    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+    def on_batch_end(self, batch: int, logs: Logs = None) -> None:
         logs = dict(logs or {})
         size = logs.pop("size", 0)
         self.seen += size * logs.pop("num_steps", 1)

@@ -154,11 +154,11 @@ def plot_model(
         ValueError: As for `model_to_dot`.
 
     Example:
-        >>> import hornbeam as hb, tempfile
+        >>> import hornbeam as hb, pathlib, tempfile
         >>> path = tempfile.mkdtemp() + "/model.dot"
         >>> plot_model(hb.Sequential([hb.Input((2,)), hb.layers.Dense(3)]), path)
-        >>> open(path).readline()
-        'digraph G {\\n'
+        >>> pathlib.Path(path).read_text().splitlines()[0]
+        'digraph G {'
     """
     dot = model_to_dot(
         model, show_shapes, show_dtype, show_layer_names, rankdir, expand_nested, dpi, False,

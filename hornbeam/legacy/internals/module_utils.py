@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from typing import Any
 
 __all__ = ["LazyModule"]
+
+# Packages that Keras names here, whether they are installed or not.
+_OPTIONAL = (
+    "dmtree", "gfile", "grain", "jax", "jaxlib", "keras_tuner", "litert", "matplotlib", "ocp",
+    "optree", "scipy", "tensorflow", "tensorflow_io", "tf2onnx", "torch", "torch_xla",
+)  # fmt: skip
 
 
 class LazyModule:
@@ -60,8 +67,8 @@ class LazyModule:
 
 
 def __getattr__(name: str) -> Any:
-    """Return a `LazyModule` for any package, such as `module_utils.tensorflow`."""
-    if name.startswith("_"):
+    """Return a `LazyModule` for a package, such as `module_utils.tensorflow`."""
+    if name not in _OPTIONAL and (name.startswith("_") or importlib.util.find_spec(name) is None):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = LazyModule(name)
     return globals()[name]
