@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,8 +43,12 @@ class Row(NamedTuple):
     @property
     def name(self) -> str:
         """Name of the row."""
-        shape = "several" if isinstance(self.query, tuple) else np.shape(self.query)
-        return f"{self.layer} {self.arguments} {self.lesson is not None} {shape}"
+        data = repr((_listed(self.lesson), _listed(self.query)))
+        return f"{self.layer} {self.arguments} {zlib.crc32(data.encode()):08x}"
+
+
+def _listed(data: Any) -> Any:
+    return data.tolist() if isinstance(data, np.ndarray) else data
 
 
 def rows(folder: Path) -> Iterator[Row]:
