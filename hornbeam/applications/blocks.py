@@ -38,15 +38,23 @@ def channels(x: Tensor) -> int:
     return int(x.shape[channel_axis()])
 
 
-def divisible(number: float, divisor: int = 8, smallest: int | None = None) -> int:
-    """Round a number of channels to a multiple of `divisor`, by at most 10 % down.
+def divisible(
+    number: float, divisor: int = 8, smallest: int | None = None, least: float = 0.9
+) -> int:
+    """Round a number of channels to a multiple of `divisor`.
+
+    Args:
+        number: The number of channels.
+        divisor: The result is a multiple of it.
+        smallest: Smallest result. Default: `divisor`.
+        least: The result is at least this share of `number`.
 
     Example:
         >>> divisible(20), divisible(35 * 0.35)
         (24, 16)
     """
     rounded = max(smallest or divisor, int(number + divisor / 2) // divisor * divisor)
-    return rounded + divisor if rounded < 0.9 * number else rounded
+    return rounded + divisor if rounded < least * number else rounded
 
 
 def half_padding(x: Tensor, size: int) -> tuple[tuple[int, int], ...]:

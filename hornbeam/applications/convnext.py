@@ -8,6 +8,7 @@ from hornbeam import ops
 from hornbeam.applications.imagenet_utils import for_mode
 from hornbeam.applications.network import Network, variant
 from hornbeam.applications.weights import Weights
+from hornbeam.config import image_data_format
 from hornbeam.initializers import Constant
 from hornbeam.layers import (
     Activation,
@@ -91,6 +92,11 @@ def convnext(
     name = model_name or name  # Keras 2 calls it `model_name`
     size = title.removeprefix("ConvNeXt").lower()
     published = Weights(title, f"convnext/convnext_{size}{{top}}.h5")
+    if image_data_format() == "channels_first":
+        raise ValueError(
+            f"{title}: expected the data format 'channels_last', received 'channels_first'. Call"
+            " `config.set_image_data_format('channels_last')` first."
+        )
     network = Network(title, locals(), size=224, smallest=32, weights=published)
     start = network.name
     x = network.image

@@ -109,18 +109,18 @@ def efficientnet_v2(
     x = network.image
     if include_preprocessing:
         x = _preprocessed(x, version)
-    x = _conv(x, divisible(row.stem * row.width), 3, "stem", strides=2)
+    x = _conv(x, divisible(row.stem * row.width, least=0), 3, "stem", strides=2)
     depths = [math.ceil(row.depth * stage.depth) for stage in row.stages]
-    done = 0
+    done, planned = 0, sum(stage.depth for stage in row.stages)
     for number, (stage, depth) in enumerate(zip(row.stages, depths, strict=True), 1):
-        filters = divisible(stage.filters * row.width)
+        filters = divisible(stage.filters * row.width, least=0)
         for block in range(depth):
             stage = replace(stage, filters=filters, strides=stage.strides if block == 0 else 1)
             name_ = f"block{number}{chr(ord('a') + block)}"
             build = _fused if stage.fused else _block
-            x = build(x, stage, _DROP_CONNECT * done / sum(depths), name_)
+            x = build(x, stage, _DROP_CONNECT * done / planned, name_)
             done += 1
-    x = _conv(x, divisible(1280 * row.width), 1, "top")
+    x = _conv(x, divisible(1280 * row.width, least=0), 1, "top")
     if not network.include_top:
         return network.model(network.pooled(x))
     x = GlobalAveragePooling2D(name="avg_pool")(x)
@@ -133,7 +133,7 @@ def efficientnet_v2(
 
 def _preprocessed(x: Tensor, version: str) -> Tensor:
     """Return pixels as numbers around 0."""
-    if version.startswith("b") and channel_axis() == 3:
+    if version.startswith("b"):
         x = Rescaling(1 / 255)(x)
         return Normalization(
             mean=[0.485, 0.456, 0.406],

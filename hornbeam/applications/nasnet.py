@@ -62,7 +62,7 @@ def nasnet(
     published = Weights(
         title, f"nasnet/NASNet-{kind}{{top}}.h5", "-no-top", keras_name=f"nasnet_{kind}{{top}}.h5"
     )
-    network = Network(title, locals(), size=row.size, smallest=32, weights=published)
+    network = Network(title, locals(), size=row.size, smallest=32, own_size=True, weights=published)
     filters = row.channels // 24
     x = _conv(
         network.image,

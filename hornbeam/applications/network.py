@@ -99,6 +99,8 @@ class Network:
         size: Height and width of the images that the published weights were trained on.
         smallest: Smallest height and width.
         any_size: Whether the network takes images of any size with the top, too.
+        own_size: Whether the default without the top is the network's own size too, because sizes
+            decide which layers it has.
         weights: The published weights; `None` if there are none for these arguments.
 
     Attributes:
@@ -114,9 +116,11 @@ class Network:
         size: int,
         smallest: int = 32,
         any_size: bool = False,
+        own_size: bool = False,
         weights: Weights | None = None,
     ):
-        self.title, self._published, self._any_size = title, weights, any_size
+        self.title, self._published = title, weights
+        self._any_size, self._own_size = any_size, own_size
         self.include_top: bool = bool(arguments["include_top"])
         self.weights: Any = arguments["weights"]
         self.classes = positive_integer(title, "classes", arguments["classes"])
@@ -164,7 +168,8 @@ class Network:
             return tensor
         if shape is None:
             anything: Shape = (3, None, None) if first else (None, None, 3)
-            return Input(own if self.include_top and not self._any_size else anything)
+            fixed = self.include_top and not self._any_size or self._own_size
+            return Input(own if fixed else anything)
         self._check_shape("input_shape", shape, own, smallest)
         shape = tuple(shape)
         fixed = self.include_top and not self._any_size

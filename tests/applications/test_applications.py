@@ -29,11 +29,10 @@ def test_layers_and_weights_are_keras_s(row):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize("row", [row for row in ROWS if networks.parsed(row)[0] in FAMILIES])
 def test_the_recorded_digests_are_keras_s(row):
+    """Keras gives the digests of one network of each family; the largest take minutes there."""
     name, options, parameters, digest = networks.parsed(row)
-    if name.startswith(("RegNet", "ResNetRS")):
-        pytest.skip("Keras 3 lacks the network; the digest is of Keras 2")
     model = real(name)(weights=None, **options)
     assert (model.count_params(), networks.digest(model)) == (parameters, digest)
 
@@ -68,10 +67,12 @@ def test_outputs_are_keras_s(name):
     import keras
 
     size = SMALLEST.get(name, 32)
+    # Sizes decide which layers a NASNet has.
+    shape = {"input_shape": (size, size + 3, 3)} if name == "NASNetMobile" else {}
     images = np.random.default_rng(1).integers(0, 256, (2, size, size + 3, 3)).astype("float32")
     for options in (
         {"input_shape": (size, size + 3, 3), "classes": 5},
-        {"include_top": False, "pooling": "max"},
+        {"include_top": False, "pooling": "max", **shape},
     ):
         keras.utils.clear_session()
         model = getattr(applications, name)(weights=None, **options)
@@ -146,6 +147,7 @@ def test_preprocess_input_refuses_what_is_no_image():
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")
 @pytest.mark.parametrize("name", ["ConvNeXtTiny", "EfficientNetB0", "MobileNetV2"])
 def test_files_go_both_ways(tmp_path, name):
     import keras
@@ -155,7 +157,9 @@ def test_files_go_both_ways(tmp_path, name):
     values = with_random_statistics(ours)
     theirs = real(name)(weights=None, **options)
     theirs.set_weights([np.zeros(x.shape, x.dtype) for x in values])
-    for ending in (".weights.h5", ".keras", ".h5"):
+    # Keras loads no .h5 file of a ConvNeXt, not even its own.
+    whole = (".keras",) if name == "ConvNeXtTiny" else (".keras", ".h5")
+    for ending in (".weights.h5", *whole):
         path = str(tmp_path / f"ours{ending}")
         (ours.save_weights if ending == ".weights.h5" else ours.save)(path)
         again = theirs
@@ -163,8 +167,8 @@ def test_files_go_both_ways(tmp_path, name):
             theirs.load_weights(path)
         else:
             again = keras.models.load_model(path)
-        for x, y in zip(again.get_weights(), values, strict=True):
-            np.testing.assert_array_equal(x, y)
+        for x, y in zip(again.weights, values, strict=True):
+            np.testing.assert_array_equal(np.asarray(x.value), y)
         path = str(tmp_path / f"theirs{ending}")
         (again.save_weights if ending == ".weights.h5" else again.save)(path)
         loaded = getattr(applications, name)(weights=path, **options)
@@ -173,7 +177,7 @@ def test_files_go_both_ways(tmp_path, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", [name for name in FAMILIES if name != "ConvNeXtTiny"])
 def test_channels_first(name):
     """The layers are those of Keras; the numbers are those of channels last."""
     import keras
@@ -189,10 +193,17 @@ def test_channels_first(name):
     keras.config.set_image_data_format("channels_first")
     hb.utils.clear_session()
     first = getattr(applications, name)(**options)
-    assert networks.listing(first) == networks.listing(real(name)(**options))
+    if name not in ("DenseNet121", "NASNetMobile"):  # Keras has them with channels last only
+        assert networks.listing(first) == networks.listing(real(name)(**options))
     first.set_weights(values)
     found = first.predict(images.transpose(0, 3, 1, 2), verbose=0)
     close(found.transpose(0, 2, 3, 1), expected, wide=10)
+
+
+def test_convnext_has_its_channels_last():
+    hb.config.set_image_data_format("channels_first")
+    with pytest.raises(ValueError, match="ConvNeXtTiny: expected the data format 'channels_last'"):
+        applications.ConvNeXtTiny(weights=None)
 
 
 @pytest.mark.slow
