@@ -11,7 +11,8 @@ from hornbeam.ops import image
 R = np.random.RandomState(0)
 COLOURS = R.rand(2, 6, 8, 3).astype("float32")
 FIRST = {"data_format": "channels_first"}
-TURN = np.array([[0.9, 0.2, 0.5, -0.3, 1.1, 0.2, 0, 0], [1, 0, 1.5, 0, 1, -2, 0, 0]], "float32")
+# No pixel lies halfway between two others, where the last bit decides which is nearest.
+TURN = np.array([[0.9, 0.2, 0.47, -0.3, 1.1, 0.2, 0, 0], [1, 0, 1.5, 0, 1, -2, 0, 0]], "float32")
 CORNERS = np.array([[[0, 0], [7, 0], [0, 5], [7, 5]]] * 2, "float32")
 MOVED = CORNERS + R.rand(2, 4, 2).astype("float32")
 PLACES = (R.rand(2, 9) * 9 - 2).astype("float32")
