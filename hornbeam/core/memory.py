@@ -42,13 +42,16 @@ class SavedValues:
     def __init__(self, variables: Sequence[Variable]):
         values = [v.stored for v in variables]
         small = sum(v.nbytes for v in values) <= _MOST_BYTES_SAVED
-        saves = small and all(getattr(v, "is_fully_addressable", False) for v in values)
-        self._saved = [(np.array(v), v.sharding) for v in values] if saves else []
-        self._variables = list(variables)
+        # Zeros that no step has read yet are NumPy arrays, which are never donated.
+        arrays = [
+            (v, x) for v, x in zip(variables, values, strict=True) if isinstance(x, jax.Array)
+        ]
+        saves = small and all(x.is_fully_addressable for _, x in arrays)
+        self._saved = [(v, np.array(x), x.sharding) for v, x in arrays] if saves else []
 
     def restore(self) -> None:
         """Give the variables their values back, where the step has used them up."""
-        for variable, (value, sharding) in zip(self._variables, self._saved, strict=False):
+        for variable, value, sharding in self._saved:
             if is_lost(variable.stored):
                 variable.take_over(jax.device_put(value, sharding))
 
