@@ -223,7 +223,7 @@ def show_passed_on(init: Callable[..., None], base: Callable[..., None]) -> None
             for p in list(inspect.signature(base).parameters.values())[1:]
             if p.name not in signature.parameters and p.kind is not p.VAR_KEYWORD
         ]
-        init.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        init.__signature__ = signature.replace(  # type: ignore[attr-defined]  # functions have it
             parameters=[*own, *passed, *others]
         )
 

@@ -81,7 +81,7 @@ def variant(
             return family(title, *args, **kwargs, **rest)
 
     network.__name__ = network.__qualname__ = title
-    network.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    network.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]  # functions have it
     summary = (family.__doc__ or "").partition("\n\n")[0].strip()
     network.__doc__ = _DOCUMENTATION.format(summary=summary, others=others, title=title)
     return network

@@ -97,7 +97,7 @@ def _forward(name: str) -> Callable[..., None]:
 
         call = older_words(epoch="index", batch="index")(call)
     else:
-
+        # The other form of the same name, without an index.
         def call(self: CallbackList, logs: Any = None) -> None:  # type: ignore[misc]
             for c in self.callbacks:
                 getattr(c, name)({} if logs is None else logs)

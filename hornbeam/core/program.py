@@ -72,6 +72,7 @@ class _Carried:
         self, program: Program, assigned: list[Variable], read: list[Variable], donate: bool
     ):
         self.assigned, self.read = assigned, read
+        self.proven: set[Any] = set()  # shapes of calls that had memory enough
 
         def step(assigned_values: list[Any], read_values: list[Any], args: Any) -> Any:
             program.trace_count += 1
@@ -174,7 +175,6 @@ class Program:
         self._lock = threading.RLock()
         self.trace_count = 0
         self._rules = rules_version.number
-        self._proven: set[Any] = set()  # calls that had memory enough
         assigned = list(dict.fromkeys(assigned))
         known = set(assigned)
         self._carried = _Carried(
@@ -348,10 +348,10 @@ def _where_it_was(placement: Placement | None, variable: Variable, overlay: Over
 
 
 def _run_and_assign(program: Program, carried: _Carried, compiled: Any, args: Any) -> Any:
-    key = (carried, compiled is carried.loop, _shapes_of(args))
+    key = (compiled is carried.loop, _shapes_of(args)) if program._donate else None
     # One thread at a time: two must not donate the same buffers.
     with program._lock:
-        is_first = program._donate and key not in program._proven
+        is_first = key is not None and key not in carried.proven
         saved = SavedValues(carried.assigned) if is_first else None
         for attempt in itertools.count():
             if program._donate:
@@ -370,7 +370,8 @@ def _run_and_assign(program: Program, carried: _Carried, compiled: Any, args: An
                     raise
                 _wait_for_new_values([*values, *read], attempt)
                 continue
-            program._proven.add(key)
+            if is_first:
+                carried.proven.add(key)
             _take_over(carried.assigned, updates)
             return result
 

@@ -69,7 +69,10 @@ def residuals_of(vjp: Any) -> list[Any]:
 def _others(residuals: list[Any], known: Sequence[Any]) -> list[Any]:
     """Return the residuals, with a stand-in for each that is known or that comes again."""
     seen = {id(x) for x in known}
-    others = [object() if id(x) in seen or seen.add(id(x)) else x for x in residuals]  # type: ignore[func-returns-value]
+    others = []
+    for x in residuals:
+        others.append(object() if id(x) in seen else x)
+        seen.add(id(x))
     return others
 
 

@@ -52,7 +52,7 @@ def _first(item: tuple[str, Any]) -> str:
     return item[0]
 
 
-class TapeTrace(_core.Trace):  # type: ignore[misc]
+class TapeTrace(_core.Trace):  # type: ignore[misc]  # JAX's class has no type here
     """The trace that is current while tapes record.
 
     Args:

@@ -354,7 +354,7 @@ class Dataset:
     # --- stages ---------------------------------------------------------------------------------
 
     def _then(self, stage: type[Stage], *args: Any) -> Self:
-        return type(self)(stage(self.stage, *args))  # type: ignore[call-arg]
+        return type(self)(stage(self.stage, *args))  # type: ignore[call-arg]  # of the subclass
 
     def map(
         self, map_func: Callable[..., Any], num_parallel_calls: int | None = None,

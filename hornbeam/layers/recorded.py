@@ -34,7 +34,7 @@ class _Kept:
         reference = weakref.ref(layer)
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            return reference().call(*args, **kwargs)  # type: ignore[union-attr]
+            return reference().call(*args, **kwargs)  # type: ignore[union-attr]  # the caller holds the layer
 
         self.call = call
 
