@@ -76,22 +76,40 @@ def fresh_state():
     import hornbeam as hb
 
     shared_context()
+    before = settings_of(hb)
     hb.utils.clear_session(free_memory=False)
     if "keras" in sys.modules:
         sys.modules["keras"].utils.clear_session(free_memory=False)
     hb.utils.set_random_seed(0)
-    floatx, epsilon = hb.config.floatx(), hb.config.epsilon()
-    layout, logging = hb.config.image_data_format(), hb.config.is_interactive_logging_enabled()
     yield
-    hb.config.set_floatx(floatx)
-    hb.config.set_epsilon(epsilon)
-    hb.config.set_image_data_format(layout)
-    hb.config.set_dtype_policy(None)
-    if logging:
-        hb.config.enable_interactive_logging()
-    else:
-        hb.config.disable_interactive_logging()
+    restore(hb, before)
+    if "keras" in sys.modules:
+        restore(sys.modules["keras"], before)
     give_memory_back()
+
+
+def settings_of(package):
+    """Return the settings of the whole process, which Hornbeam and Keras name alike."""
+    config = package.config
+    return {
+        "floatx": config.floatx(),
+        "epsilon": config.epsilon(),
+        "image_data_format": config.image_data_format(),
+        "logging": config.is_interactive_logging_enabled(),
+    }
+
+
+def restore(package, settings):
+    """Set the settings again, so that what a test changed does not reach the next one."""
+    config = package.config
+    config.set_floatx(settings["floatx"])
+    config.set_epsilon(settings["epsilon"])
+    config.set_image_data_format(settings["image_data_format"])
+    config.set_dtype_policy(settings["floatx"])
+    if settings["logging"]:
+        config.enable_interactive_logging()
+    else:
+        config.disable_interactive_logging()
 
 
 @functools.cache
