@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from hornbeam import activations
 from hornbeam.core.checks import check_axes
+from hornbeam.core.masks import get_mask
 from hornbeam.core.tracing import shape_with_unknowns
 from hornbeam.layers.arguments import add_named_weight, keep
 from hornbeam.layers.input_spec import InputSpec
@@ -143,7 +144,8 @@ class Softmax(_Activation):
         axis: Axis, or list of axes, along which the outputs sum to 1. Default: -1, the last.
 
     Input and output: any shape. The call takes an optional boolean `mask` of the input's shape;
-    entries where it is false get probability 0, even if no entry is true. As in Keras.
+    entries where it is false get probability 0, even if no entry is true. As in Keras. A mask of
+    steps that the input carries is passed on.
 
     Raises:
         ValueError: In the call, if the input does not have `axis`, or if the shape of `mask` does
@@ -166,6 +168,10 @@ class Softmax(_Activation):
         if mask is None:
             return activations.softmax(inputs, self.axis)
         shape = jnp.shape(mask)
+        carried = get_mask(inputs)
+        if carried is not None and shape == jnp.shape(carried) and len(shape) < inputs.ndim:
+            # It came with the inputs and tells which steps are padding, not which scores count.
+            return activations.softmax(inputs, self.axis)
         aligned = zip(reversed(shape), reversed(inputs.shape), strict=False)
         if len(shape) > inputs.ndim or any(m not in (1, n) for m, n in aligned):
             raise ValueError(

@@ -29,7 +29,7 @@ from hornbeam.objects.bytecode import function_from, stored_form
 from hornbeam.objects.guard import guarded_configuration
 from hornbeam.typing import CustomObjects
 
-__all__ = ["deserialize", "deserialize_op", "serialize", "serialize_op"]
+__all__ = ["deserialize", "deserialize_op", "serialize", "serialize_object", "serialize_op"]
 
 
 # --- the allowlist -------------------------------------------------------------------------------
@@ -172,7 +172,7 @@ def serialize(obj: object) -> Any:
     if cls.__name__ == "Functional" and module:
         module = "keras.src.models.functional"
     try:
-        config_of = serialize if module else _with_functions
+        config_of = serialize if module else serialize_object
         inner = config_of(obj.get_config())
     except ValueError as error:
         raise ValueError(f"The config of {cls.__name__} cannot be saved. {error}") from None
@@ -197,19 +197,31 @@ def serialize(obj: object) -> Any:
     return config
 
 
-def _with_functions(config: Any) -> Any:
-    """Return the config of a user's object, ready for JSON, with functions as dicts.
+def serialize_object(obj: Any) -> Any:
+    """Return the configuration of `obj`, ready for JSON, with functions as dictionaries.
 
-    Hornbeam's own objects look a function up by its name. A user's `from_config` deserializes what
-    `get_config` gave.
+    `deserialize_keras_object` makes an equal object of it. Hornbeam's own configurations hold names
+    of functions instead, because their readers know which kind of function is meant.
+
+    Args:
+        obj: As for `serialize`, or a list, tuple or dictionary of such objects.
+
+    Raises:
+        ValueError: If `obj` has no `get_config`.
+
+    Example:
+        >>> import hornbeam as hb
+        >>> config = serialize_object(hb.activations.relu)
+        >>> config["class_name"], config["config"]
+        ('function', 'relu')
     """
-    if isinstance(config, dict):
-        return {key: _with_functions(value) for key, value in config.items()}
-    if isinstance(config, (list, tuple)):
-        items = [_with_functions(value) for value in config]
-        return tuple(items) if isinstance(config, tuple) else items
-    name = serialize(config)
-    if inspect.isfunction(config) and isinstance(name, str):
+    if isinstance(obj, dict):
+        return {key: serialize_object(value) for key, value in obj.items()}
+    if isinstance(obj, (list, tuple)):
+        items = [serialize_object(value) for value in obj]
+        return tuple(items) if isinstance(obj, tuple) else items
+    name = serialize(obj)
+    if inspect.isfunction(obj) and isinstance(name, str):
         return _named_function(name)
     return name
 

@@ -14,7 +14,7 @@ from hornbeam.core.registry import (
 )
 from hornbeam.errors import FileError
 from hornbeam.objects.configuration import deserialize as deserialize_keras_object
-from hornbeam.objects.configuration import serialize as serialize_keras_object
+from hornbeam.objects.configuration import serialize_object as serialize_keras_object
 from hornbeam.saving.editor import KerasFileEditor
 from hornbeam.saving.files import load_model, load_weights, save_model, save_weights
 

@@ -30,7 +30,8 @@ from hornbeam.training.metric_choice import (
     as_metric,
     metric_by_name,
     one_hot_if_sparse,
-)
+    unique,
+)  # fmt: skip
 from hornbeam.training.outputs import along, has_levels, path_names
 from hornbeam.training.padding import count_rows, weigh_rows
 from hornbeam.training.requests import check_flag
@@ -325,7 +326,7 @@ class Compiled:
                     name = given if len(names) == 1 else f"{names[i]}_{given}"
                     if weighted and name in self._log_names.values():
                         name = f"weighted_{name}"
-                    self._log_names[metric] = name
+                    self._log_names[metric] = name = unique(name, self._log_names.values())
                     map_target = None
                     if isinstance(entry, str):
                         metric.name = name  # the user's steps may make logs by `metric.name`

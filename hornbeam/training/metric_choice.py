@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Collection
 from typing import Any
 
 import jax
@@ -12,7 +14,9 @@ from hornbeam.core.convert import convert
 from hornbeam.losses import Loss
 from hornbeam.metrics import Metric
 
-__all__ = ["NAMES_BY_SHAPE", "NEEDS_ONE_HOT", "as_metric", "metric_by_name", "one_hot_if_sparse"]
+__all__ = [
+    "NAMES_BY_SHAPE", "NEEDS_ONE_HOT", "as_metric", "metric_by_name", "one_hot_if_sparse", "unique",
+]  # fmt: skip
 
 # Names whose meaning depends on the shapes of targets and outputs.
 NAMES_BY_SHAPE = ("accuracy", "acc", "crossentropy", "ce")
@@ -25,6 +29,17 @@ _F_SCORES: dict[str, type] = {
     **dict.fromkeys(("f1", "f1_score", "f1score"), metrics.F1Score),
     **dict.fromkeys(("fbeta_score", "fbetascore"), metrics.FBetaScore),
 }
+
+
+def unique(name: str, taken: Collection[str]) -> str:
+    """Return the name, with a number after it if it is taken.
+
+    Example:
+        >>> unique("mae", ["mae", "mae_1"])
+        'mae_2'
+    """
+    names = itertools.chain([name], (f"{name}_{n}" for n in itertools.count(1)))
+    return next(n for n in names if n not in taken)
 
 
 def metric_by_name(name: str) -> Any:

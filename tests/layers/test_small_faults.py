@@ -66,6 +66,16 @@ def test_softmax_where_all_is_masked(library):
         library.layers.Softmax()(x, mask=mask[:, None])
 
 
+def test_a_mask_of_steps_passes_through_softmax():
+    """In Keras, it is an error or, where the sizes happen to fit, masks classes."""
+    x = np.arange(12.0).reshape(3, 2, 2).astype("float32")
+    steps = hb.layers.Masking(0.0)(x)
+    steps._keras_mask = np.array([[True, False], [False, False], [True, True]])
+    found = hb.layers.Softmax()(steps)
+    np.testing.assert_allclose(found, hb.layers.Softmax()(x))
+    np.testing.assert_array_equal(found._keras_mask, steps._keras_mask)
+
+
 @pytest.mark.parametrize(
     "make",
     [

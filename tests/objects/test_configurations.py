@@ -66,6 +66,10 @@ def test_what_it_may_not_hold(tmp_path):
 def test_tuples_and_seeds_in_configs(library):
     assert library.layers.Conv2D(2, 3).get_config()["kernel_size"] == (3, 3)
     seed = library.random.SeedGenerator(5, name="seed")
+    relu = library.activations.relu
+    config = library.saving.serialize_keras_object({"f": [relu], "g": relu})
+    assert library.saving.deserialize_keras_object(config) == {"f": [relu], "g": relu}
+    assert config["f"][0]["class_name"] == "function"
     config = library.saving.serialize_keras_object(seed)
     assert config == {
         "module": "keras.random", "class_name": "SeedGenerator",

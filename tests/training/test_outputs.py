@@ -43,6 +43,11 @@ CASES = {  # the outputs, the arguments of `compile`, the targets
     "nested": ("nested", {"loss": LOSSES}, NESTED),
     "nested, some": ("nested", {"loss": {"u": ["mse", None], "v": {"w": "mse"}}}, NESTED),
     "nested, one for all": ("nested", {"loss": "mse"}, NESTED),
+    "metrics of one name": (
+        "list",
+        {"loss": "mse", "metrics": [["mae", "mae"], ["mae"]], "weighted_metrics": [["mae"], []]},
+        [A, B],
+    ),
     "nested metrics": (
         "nested",
         {"loss": LOSSES, "metrics": {"u": [["mae"], ["mse"]], "v": {"w": ["mae"]}}},
