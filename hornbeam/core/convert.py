@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.export import is_symbolic_dim
 
 from hornbeam import errors
 from hornbeam.core.forks import check_not_forked
@@ -57,6 +58,8 @@ def convert(x: Tensor, dtype: DType | None = None) -> Tensor:
         )
     if isinstance(x, jax.ShapeDtypeStruct):
         return KerasTensor(x.shape, x.dtype)
+    if is_symbolic_dim(x):  # a size that `jax.export` leaves open
+        return convert(jnp.asarray(x), dtype)
     if is_sparse(x):
         return convert(as_dense(x), dtype)
     if hasattr(x, "_keras_history"):

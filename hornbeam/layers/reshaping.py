@@ -101,6 +101,11 @@ class Reshape(Layer):
                     "Reshape: the sizes in `target_shape` must be integers of at least 0, or one -1"
                     f" to infer a size; received {target_shape!r}."
                 )
+        if sum(n in (None, -1) for n in self.target_shape) > 1:
+            raise ValueError(
+                "Reshape: one size in `target_shape` may be -1 or None, to be inferred; received"
+                f" {target_shape!r}."
+            )
         self.built = not self._has_own_build()
 
     def call(self, inputs: Tensor) -> Tensor:

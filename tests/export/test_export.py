@@ -104,12 +104,22 @@ def test_without_portable_the_same_programs_would_call_kernels(name):
     assert "hornbeam" in jax.jit(lambda x: model(x)).lower(inputs).as_text()
 
 
+class Positions(L.Layer):
+    """Adds numbers of positions, divided by the length."""
+
+    def call(self, x):
+        length = hb.ops.shape(x)[1]
+        positions = hb.ops.cast(hb.ops.arange(0, length), x.dtype)
+        return x + positions[:, None] / hb.ops.cast(length, x.dtype)
+
+
 def of_any_size():
     """Return a model of many kinds of layers, whose batch and length are open."""
     inputs = hb.Input((None, 4))
     x = L.Conv1D(8, 3, padding="same", strides=2, activation="relu")(inputs)
     x = L.MaxPooling1D(2, padding="same")(L.DepthwiseConv1D(2, padding="same")(x))
     x = L.AveragePooling1D(2, 1, padding="same")(L.Conv1DTranspose(8, 3, 2)(x))
+    x = Positions()(x)
     x = L.Dense(8, "gelu")(L.LayerNormalization()(x) + L.MultiHeadAttention(2, 4)(x, x))
     x = L.Bidirectional(L.GRU(3, return_sequences=True))(L.LSTM(3, return_sequences=True)(x))
     return hb.Model(inputs, L.Dense(3)(L.AveragePooling1D(2)(x)))
