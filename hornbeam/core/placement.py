@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from hornbeam.typing import Structure
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from hornbeam.core.variable import Variable
 
 __all__ = [
-    "PLACEMENTS", "Placement", "current_placement", "dividing", "place_batch", "place_output",
-    "place_variable", "placement_scope", "set_placement",
+    "PLACEMENTS", "Filled", "Placement", "current_placement", "dividing", "place_batch",
+    "place_output", "place_variable", "placement_scope", "set_placement", "without_filling",
 ]  # fmt: skip
 
 PLACEMENTS: dict[str, Callable[[Any], Placement | None]] = {}
@@ -33,6 +34,11 @@ class Placement(Protocol):
 
     def variable_sharding(self, variable: Variable) -> jax.sharding.Sharding:
         """Return the sharding of a variable's value."""
+        ...
+
+    @property
+    def num_model_replicas(self) -> int:
+        """Number of parts of a batch."""
         ...
 
     def batch_sharding(self, shape: tuple[int, ...], axis: int) -> jax.sharding.Sharding:
@@ -97,8 +103,40 @@ def place_variable(placement: Placement, variable: Variable) -> None:
         variable.take_over(jax.device_put(value, sharding, may_alias=False))
 
 
+@jax.tree_util.register_pytree_node_class
+class Filled:
+    """An array of a batch with rows of zeros after its own, so that the parts are equal.
+
+    Arrays on several devices have equal parts. Inside a compiled step `without_filling` removes the
+    zeros, and XLA goes on with unequal parts. So the step computes what it would on one device, in
+    the layers and losses of users too.
+
+    Args:
+        array: The array with zeros.
+        rows: Number of its own rows.
+    """
+
+    def __init__(self, array: Any, rows: int):
+        self.array, self.rows = array, rows
+
+    def tree_flatten(self) -> tuple[tuple[Any], int]:
+        """Return the array, and the number of rows, which is a constant of compiled programs."""
+        return (self.array,), self.rows
+
+    @classmethod
+    def tree_unflatten(cls, rows: int, children: tuple[Any]) -> Filled:
+        """Return the object of these parts."""
+        return cls(*children, rows)
+
+
+def _is_filled(x: Any) -> bool:
+    return isinstance(x, Filled)
+
+
 def place_batch(placement: Placement, batch: Structure, axis: int) -> Structure:
     """Return a batch with its arrays where the placement wants them.
+
+    An array whose rows cannot be divided equally is `Filled`.
 
     Args:
         placement: The placement.
@@ -107,9 +145,37 @@ def place_batch(placement: Placement, batch: Structure, axis: int) -> Structure:
     """
 
     def place(array: Any) -> Any:
-        return jax.device_put(array, placement.batch_sharding(np.shape(array), axis))
+        if _is_filled(array):
+            return array
+        rows = np.shape(array)[axis] if np.ndim(array) > axis else 0
+        missing = -rows % placement.num_model_replicas
+        if missing:
+            library: Any = jnp if isinstance(array, jax.Array) else np
+            widths = [(0, missing if i == axis else 0) for i in range(np.ndim(array))]
+            array = library.pad(array, widths)
+        placed = jax.device_put(array, placement.batch_sharding(np.shape(array), axis))
+        return Filled(placed, rows) if missing else placed
 
-    return jax.tree.map(place, batch)
+    return jax.tree.map(place, batch, is_leaf=_is_filled)
+
+
+def without_filling(placement: Placement | None, batch: Structure) -> Structure:
+    """Return a batch without the zeros that `place_batch` added, in unequal parts.
+
+    Args:
+        placement: The placement; `None` leaves the parts to JAX.
+        batch: Structure of arrays, some of them `Filled`.
+    """
+
+    def own_rows(x: Any) -> Any:
+        if not _is_filled(x):
+            return x
+        rows = x.array[: x.rows]
+        if placement is None:
+            return rows
+        return jax.lax.with_sharding_constraint(rows, placement.batch_sharding(rows.shape, 0))
+
+    return jax.tree.map(own_rows, batch, is_leaf=_is_filled)
 
 
 def place_output(placement: Placement, path: str, outputs: Structure) -> Structure:

@@ -22,7 +22,13 @@ from hornbeam import errors
 from hornbeam.core.forks import check_not_forked
 from hornbeam.core.memory import SavedValues, is_lost, is_out_of_memory, largest_arrays
 from hornbeam.core.naming import scopes_in_traces
-from hornbeam.core.placement import Placement, current_placement, place_batch, place_variable
+from hornbeam.core.placement import (
+    Placement,
+    current_placement,
+    place_batch,
+    place_variable,
+    without_filling,
+)
 from hornbeam.core.structure import rules_version
 from hornbeam.core.tape_trace import outside_tapes
 from hornbeam.core.traces import inner_jaxprs
@@ -76,6 +82,7 @@ class _Carried:
 
         def step(assigned_values: list[Any], read_values: list[Any], args: Any) -> Any:
             program.trace_count += 1
+            args = without_filling(program.placement, args)
             with Overlay([*assigned, *read], [*assigned_values, *read_values]) as overlay:
                 result = _values(program._function(*args))
             reads = set(read)

@@ -26,6 +26,7 @@ from hornbeam.layers.layer import Layer
 from hornbeam.layers.preprocessing.text import is_text
 from hornbeam.layers.shapes import shape_to_config, tensors_of
 from hornbeam.models.files import ModelFiles
+from hornbeam.models.fine_tune import FineTuning
 from hornbeam.models.notebook import as_html
 from hornbeam.models.quantize import quantize_model
 from hornbeam.models.state import ModelState
@@ -64,7 +65,7 @@ class _GraphModels:
 graph_models = _GraphModels()
 
 
-class Model(ModelFiles, ModelState, Trainable):
+class Model(FineTuning, ModelFiles, ModelState, Trainable):
     """A layer with methods for training, evaluation, prediction and saving.
 
     There are three ways to make one: `Model(inputs, outputs)` from a graph of symbolic tensors, a

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 
 from hornbeam import tree
 from hornbeam.core.convert import convert
-from hornbeam.core.placement import current_placement
+from hornbeam.core.placement import current_placement, without_filling
 from hornbeam.core.program import Program
 from hornbeam.core.sparse import as_dense, is_sparse
 from hornbeam.core.structure import structure_version
@@ -295,7 +295,7 @@ class Steps:
         if not self._advised:
             self._advised = True
             jaxpr = None if self._program is None else self._program.traced(*args)
-            at_first_step(self._model, args[0], jaxpr)
+            at_first_step(self._model, without_filling(None, args[0]), jaxpr)
 
     def _named(self, results: Any) -> Any:
         if self._names is None or self.kind == "predict":
