@@ -19,7 +19,7 @@ import hornbeam as hb
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from bench import backup, report, soak, worker  # noqa: E402
+from bench import backup, report, worker  # noqa: E402
 from bench.workloads import data, jax_family, keras_family, table  # noqa: E402
 
 BENCH = [sys.executable, "-m", "bench.run"]
