@@ -13,6 +13,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from hornbeam.core.team import Team, running_team
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
     from hornbeam.core.variable import Variable
 
 __all__ = [
-    "PLACEMENTS", "Placement", "current_placement", "current_team", "dividing", "from_host",
-    "moved", "own_rows", "place_batch", "place_output", "place_results", "place_variables",
-    "placement_scope", "read_shared", "set_placement", "team_of", "whole",
+    "PLACEMENTS", "Filled", "Placement", "current_placement", "current_team", "dividing",
+    "from_host", "moved", "place_batch", "place_output", "place_results", "place_variables",
+    "placement_scope", "read_shared", "rows_of_process", "set_placement", "team_of", "whole",
+    "without_filling",
 ]  # fmt: skip
 
 PLACEMENTS: dict[str, Callable[[Any], Placement | None]] = {}
@@ -47,6 +49,11 @@ class Placement(Protocol):
 
     def variable_sharding(self, variable: Variable) -> jax.sharding.Sharding:
         """Return the sharding of a variable's value."""
+        ...
+
+    @property
+    def num_model_replicas(self) -> int:
+        """Number of parts of a batch."""
         ...
 
     def batch_sharding(self, shape: tuple[int, ...], axis: int) -> jax.sharding.Sharding:
@@ -125,27 +132,14 @@ def from_host(array: Any, sharding: jax.sharding.Sharding) -> jax.Array:
     return jax.make_array_from_callback(host.shape, sharding, lambda index: np.array(host[index]))
 
 
-def read_shared(
-    placement: Placement, shape: tuple[int, ...], dtype: Any, axis: int, read: Callable[..., Any]
-) -> jax.Array:
-    """Return an array of a batch of which each process reads the parts of its own devices.
-
-    Args:
-        placement: The placement.
-        shape: Shape of the whole array.
-        dtype: Its dtype.
-        axis: Axis that counts the samples.
-        read: Takes a slice for each axis; returns this part as a new array.
-    """
-    sharding = placement.batch_sharding(shape, axis)
-    return jax.make_array_from_callback(shape, sharding, read, dtype)
+def _is_elsewhere(array: Any) -> bool:
+    """Return whether parts of an array lie in other processes."""
+    return isinstance(array, jax.Array) and not array.is_fully_addressable
 
 
 def whole(array: Any) -> np.ndarray:
     """Return an array on the host. Parts in other processes are gathered, by all together."""
-    if isinstance(array, jax.Array) and not (
-        array.is_fully_addressable or array.is_fully_replicated
-    ):
+    if _is_elsewhere(array) and not array.is_fully_replicated:
         mesh: Any = array.sharding
         everywhere = jax.sharding.NamedSharding(mesh.mesh, jax.sharding.PartitionSpec())
         if (team := running_team()) is not None:
@@ -179,7 +173,7 @@ def moved(value: Any, sharding: jax.sharding.Sharding) -> jax.Array:
     if sharding.is_fully_addressable:
         # A copy: a caller may hold the old array, and the new one may be donated.
         return jax.device_put(value, sharding, may_alias=False)
-    if isinstance(value, jax.Array) and not value.is_fully_addressable:
+    if _is_elsewhere(value):
         return jax.jit(lambda a: a, out_shardings=sharding)(value)
     return from_host(value, sharding)
 
@@ -192,13 +186,74 @@ def _check_equal(team: Team, values: list[tuple[str, Any]]) -> None:
             zlib.crc32(np.ascontiguousarray(np.asarray(value)).view("uint8").data),
         ]
         for path, value in values
-        if not isinstance(value, jax.Array) or value.is_fully_addressable
+        if not _is_elsewhere(value)
     }
     team.agree("the first use of variables", sums)
 
 
+@jax.tree_util.register_pytree_node_class
+class Filled:
+    """An array of a batch with rows of zeros after its own, so that the parts are equal.
+
+    Arrays on several devices have equal parts. Inside a compiled step `without_filling` removes the
+    zeros, and XLA goes on with unequal parts. So the step computes what it would on one device, in
+    the layers and losses of users too.
+
+    Args:
+        array: The array with zeros.
+        rows: Number of its own rows.
+    """
+
+    def __init__(self, array: Any, rows: int):
+        self.array, self.rows = array, rows
+
+    def tree_flatten(self) -> tuple[tuple[Any], int]:
+        """Return the array, and the number of rows, which is a constant of compiled programs."""
+        return (self.array,), self.rows
+
+    @classmethod
+    def tree_unflatten(cls, rows: int, children: tuple[Any]) -> Filled:
+        """Return the object of these parts."""
+        return cls(*children, rows)
+
+
+def _is_filled(x: Any) -> bool:
+    return isinstance(x, Filled)
+
+
+def read_shared(
+    placement: Placement, shape: tuple[int, ...], dtype: Any, axis: int, read: Callable[..., Any]
+) -> jax.Array | Filled:
+    """Return an array of a batch of which each process reads the parts of its own devices.
+
+    Args:
+        placement: The placement.
+        shape: Shape of the whole array.
+        dtype: Its dtype.
+        axis: Axis that counts the samples.
+        read: Takes a slice for each axis; returns this part as a new array.
+    """
+    rows = shape[axis]
+    missing = -rows % placement.num_model_replicas
+    full = (*shape[:axis], rows + missing, *shape[axis + 1 :])
+
+    def part(index: tuple[slice, ...]) -> np.ndarray:
+        first, end, _ = index[axis].indices(full[axis])
+        known = slice(min(first, rows), min(end, rows))
+        found = read((*index[:axis], known, *index[axis + 1 :]))
+        lacking = end - first - (known.stop - known.start)
+        widths = [(0, lacking if i == axis else 0) for i in range(len(shape))]
+        return np.pad(found, widths) if lacking else found
+
+    sharding = placement.batch_sharding(full, axis)
+    array = jax.make_array_from_callback(full, sharding, part, dtype)
+    return Filled(array, rows) if missing else array
+
+
 def place_batch(placement: Placement, batch: Structure, axis: int) -> Structure:
     """Return a batch with its arrays where the placement wants them.
+
+    An array whose rows cannot be divided equally is `Filled`.
 
     Args:
         placement: The placement.
@@ -207,13 +262,39 @@ def place_batch(placement: Placement, batch: Structure, axis: int) -> Structure:
     """
 
     def place(array: Any) -> Any:
-        if isinstance(array, jax.Array) and not array.is_fully_addressable:
+        if _is_filled(array) or _is_elsewhere(array):
             return array  # there already
         if placement.has_own_data:
             return _joined(placement, np.asarray(array), axis)
-        return from_host(array, placement.batch_sharding(np.shape(array), axis))
+        rows = np.shape(array)[axis] if np.ndim(array) > axis else 0
+        missing = -rows % placement.num_model_replicas
+        if missing:
+            library: Any = jnp if isinstance(array, jax.Array) else np
+            widths = [(0, missing if i == axis else 0) for i in range(np.ndim(array))]
+            array = library.pad(array, widths)
+        placed = from_host(array, placement.batch_sharding(np.shape(array), axis))
+        return Filled(placed, rows) if missing else placed
 
-    return jax.tree.map(place, batch)
+    return jax.tree.map(place, batch, is_leaf=_is_filled)
+
+
+def without_filling(placement: Placement | None, batch: Structure) -> Structure:
+    """Return a batch without the zeros that `place_batch` added, in unequal parts.
+
+    Args:
+        placement: The placement; `None` leaves the parts to JAX.
+        batch: Structure of arrays, some of them `Filled`.
+    """
+
+    def own_rows(x: Any) -> Any:
+        if not _is_filled(x):
+            return x
+        rows = x.array[: x.rows]
+        if placement is None:
+            return rows
+        return jax.lax.with_sharding_constraint(rows, placement.batch_sharding(rows.shape, 0))
+
+    return jax.tree.map(own_rows, batch, is_leaf=_is_filled)
 
 
 def _joined(placement: Placement, own: np.ndarray, axis: int) -> jax.Array:
@@ -222,18 +303,18 @@ def _joined(placement: Placement, own: np.ndarray, axis: int) -> jax.Array:
     assert team is not None
     shape = list(own.shape)
     shape[axis] *= team.count
-    sharding = placement.batch_sharding(tuple(shape), axis)
-    if sharding.is_fully_replicated:
+    if shape[axis] % placement.num_model_replicas:
         raise ValueError(
             f"A batch of {own.shape[axis]} rows in each of {team.count} processes cannot be divided"
             " among the devices, and with `auto_shard_dataset=False` no process has the rows of the"
             " others. Choose a batch size that the number of a process's devices divides."
         )
+    sharding = placement.batch_sharding(tuple(shape), axis)
     own = np.array(own, jax.dtypes.canonicalize_dtype(own.dtype))
     return jax.make_array_from_process_local_data(sharding, own, tuple(shape))
 
 
-def own_rows(placement: Placement | None, outputs: Structure, axis: int) -> Structure:
+def rows_of_process(placement: Placement | None, outputs: Structure, axis: int) -> Structure:
     """Return the rows of outputs that belong to the data of this process."""
     team = team_of(placement)
     if team is None or placement is None or not placement.has_own_data:

@@ -31,6 +31,7 @@ from hornbeam.core.placement import (
     place_results,
     place_variables,
     team_of,
+    without_filling,
 )
 from hornbeam.core.structure import rules_version
 from hornbeam.core.tape_trace import outside_tapes
@@ -86,6 +87,7 @@ class _Carried:
 
         def step(assigned_values: list[Any], read_values: list[Any], args: Any) -> Any:
             program.trace_count += 1
+            args = without_filling(program.placement, args)
             with Overlay([*assigned, *read], [*assigned_values, *read_values]) as overlay:
                 result = _values(program._function(*args))
             reads = set(read)

@@ -15,8 +15,8 @@ __all__ = ["DataParallel", "FullyShardedDataParallel"]
 class DataParallel(Distribution):
     """Divide each batch among the devices; every device keeps all variables.
 
-    Gradients and metrics are those of one device. A batch whose size the number of devices does
-    not divide is computed on every device as a whole.
+    Gradients and metrics are those of one device, also of a batch whose size the number of devices
+    does not divide.
 
     Args:
         device_mesh: Mesh whose first axis divides batches. Default: one axis, `"batch"`, over

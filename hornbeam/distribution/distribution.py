@@ -22,8 +22,7 @@ class Distribution(Placement):
     """Base class of distributions: a mesh, one axis of which divides batches.
 
     Subclasses choose the layout of each variable in `variable_axes`. Results equal those of one
-    device. A batch whose size the number of parts does not divide is computed as a whole on every
-    device.
+    device, also of batches whose size the number of parts does not divide: the parts then differ.
 
     Args:
         device_mesh: The mesh.
@@ -153,7 +152,7 @@ class Distribution(Placement):
     def batch_sharding(self, shape: tuple[int, ...], axis: int) -> jax.sharding.Sharding:
         """Return the sharding of an array of a batch, for compiled programs."""
         axes: list[str | None] = [None] * len(shape)
-        if len(shape) > axis and shape[axis] % self.num_model_replicas == 0:
+        if len(shape) > axis:
             axes[axis] = self.batch_dim_name
         return TensorLayout(axes, self._mesh).backend_layout
 

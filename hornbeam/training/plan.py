@@ -292,7 +292,9 @@ class _ArrayPlan(Plan):
         size = self._size
 
         def run_one(step: int) -> Any:
-            if self._pad:
+            if self._pad and isinstance(self._data, _Shared):
+                batch = self._data.full_batch(self._order, step * size, size)
+            elif self._pad:
                 batch = tree.map_structure(
                     lambda a: None if a is None else a[0],
                     self._data.slab(self._order, step * size, size, 1),
@@ -466,6 +468,12 @@ class _Shared:
     def slab(self, order: np.ndarray | None, start: int, batch_size: int, steps: int) -> Any:
         places = np.minimum(np.arange(start, start + batch_size * steps), self._source.num_rows - 1)
         return self._gather(order, places.reshape(steps, batch_size))
+
+    def full_batch(self, order: np.ndarray | None, start: int, size: int) -> Any:
+        """Return a batch of `size` rows; the last row of the data is repeated at their end."""
+        return self._gather(
+            order, np.minimum(np.arange(start, start + size), self._source.num_rows - 1)
+        )
 
     def rows(self, order: np.ndarray | None, start: int, count: int) -> Any:
         return self._gather(order, np.arange(start, min(start + count, self._source.num_rows)))

@@ -16,7 +16,13 @@ import jax.numpy as jnp
 
 from hornbeam import tree
 from hornbeam.core.convert import convert
-from hornbeam.core.placement import Placement, current_placement, own_rows, team_of
+from hornbeam.core.placement import (
+    Placement,
+    current_placement,
+    rows_of_process,
+    team_of,
+    without_filling,
+)
 from hornbeam.core.program import Program
 from hornbeam.core.sparse import as_dense, is_sparse
 from hornbeam.core.structure import structure_version
@@ -257,7 +263,7 @@ class Steps:
         """Run one batch; `args` are the batch and, if `padded`, the vector of rows that count."""
         results = self._named((self._program or self._step)(*args))
         if self.kind == "predict":
-            results = own_rows(self.shared_placement, results, 0)
+            results = rows_of_process(self.shared_placement, results, 0)
         self._advise(args)
         return results
 
@@ -266,7 +272,7 @@ class Steps:
         assert self._program is not None
         results = self._named(self._program.loop(slabs, start, count))
         if self.kind == "predict":
-            results = own_rows(self.shared_placement, results, 1)
+            results = rows_of_process(self.shared_placement, results, 1)
         if not self._advised:
             self._advise(jax.tree.map(lambda a: a[0], slabs))
         return results
@@ -305,7 +311,7 @@ class Steps:
         if not self._advised:
             self._advised = True
             jaxpr = None if self._program is None else self._program.traced(*args)
-            at_first_step(self._model, args[0], jaxpr)
+            at_first_step(self._model, without_filling(None, args[0]), jaxpr)
 
     def _named(self, results: Any) -> Any:
         if self._names is None or self.kind == "predict":
