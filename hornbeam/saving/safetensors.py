@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import jax.numpy as jnp
 import numpy as np
 
+from hornbeam.core.placement import whole
 from hornbeam.core.variable import Variable
 from hornbeam.errors import FileError
 from hornbeam.layers.state import saved_variables
@@ -113,7 +114,7 @@ def _write(
     with written_aside(filepath) as path, path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for read in reads.values():
-            file.write(np.ascontiguousarray(np.asarray(read())).tobytes())
+            file.write(np.ascontiguousarray(whole(read())).tobytes())
 
 
 def looks_like_safetensors(path: FilePath) -> bool:
