@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from hornbeam.core.variable import Variable
 
 __all__ = [
-    "PLACEMENTS", "Filled", "Placement", "current_placement", "dividing", "place_batch",
+    "PLACEMENTS", "Filled", "Placement", "current_placement", "dividing", "host_array",
+    "place_batch",
     "place_output", "place_variable", "placement_scope", "set_placement", "without_filling",
 ]  # fmt: skip
 
@@ -91,6 +92,22 @@ def dividing(variable: Variable) -> jax.sharding.Sharding | None:
         return None
     sharding = placement.variable_sharding(variable)
     return None if sharding.is_fully_replicated else sharding
+
+
+def host_array(array: Any) -> np.ndarray:
+    """Return an array as a NumPy array, joined from its parts if devices divide it.
+
+    JAX would keep the joined copy as long as the array itself, so a model that was saved once would
+    stay whole in the memory of the host.
+    """
+    if not isinstance(array, jax.Array) or array.sharding.is_fully_replicated:
+        return np.asarray(array)
+    if not array.is_fully_addressable:  # JAX explains what is missing
+        return np.asarray(array)
+    whole = np.empty(array.shape, array.dtype)
+    for part in array.addressable_shards:
+        whole[part.index] = part.data
+    return whole
 
 
 def place_variable(placement: Placement, variable: Variable) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import jax.numpy as jnp
 import numpy as np
 
+from hornbeam.core.placement import host_array
 from hornbeam.core.variable import Variable
 from hornbeam.errors import FileError
 from hornbeam.layers.state import saved_variables
@@ -87,7 +88,7 @@ def save_safetensors(model: Model, filepath: FilePath, overwrite: bool = True) -
     with written_aside(filepath) as path, path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for variable in named.values():
-            file.write(np.ascontiguousarray(np.asarray(variable.stored)).tobytes())
+            file.write(np.ascontiguousarray(host_array(variable.stored)).tobytes())
 
 
 def looks_like_safetensors(path: FilePath) -> bool:
