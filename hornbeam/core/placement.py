@@ -246,7 +246,7 @@ def read_shared(
     missing = -rows % placement.num_model_replicas
     full = (*shape[:axis], rows + missing, *shape[axis + 1 :])
 
-    def part(index: tuple[slice, ...]) -> np.ndarray:
+    def part(index: Any) -> np.ndarray:
         first, end, _ = index[axis].indices(full[axis])
         known = slice(min(first, rows), min(end, rows))
         found = read((*index[:axis], known, *index[axis + 1 :]))
