@@ -78,6 +78,7 @@ class Overlay:
         self, variables: Iterable[Variable] = (), values: Iterable[Any] = (), abstract: bool = False
     ):
         self._abstract = abstract
+        values = [x.value if isinstance(x, Variable) else x for x in values]
         self._values = dict(zip(variables, values, strict=True))
         self._mapped = frozenset(self._values)
         self.assigned: dict[Variable, None] = {}

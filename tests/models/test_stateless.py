@@ -102,8 +102,14 @@ def test_a_training_step_by_hand():
             )
             trainable, slots = one.optimizer.stateless_apply(slots, gradients, trainable)
             losses.append(float(loss))
+        # Variables stand for their values.
+        both = one.optimizer.variables, one.trainable_variables
+        for given in (both, [values(v) for v in both]):
+            new, _ = one.optimizer.stateless_apply(given[0], gradients, given[1])
+            losses.append(float(np.sum(np.abs(new[0]))))
         one.jax_state_sync()
-    np.testing.assert_allclose(losses[:3], losses[3:], rtol=1e-5)
+    np.testing.assert_allclose(losses[:5], losses[5:], rtol=1e-5)
+    assert losses[3] == losses[4]
 
 
 def test_functions_of_iterators():
