@@ -188,6 +188,7 @@ def test_each_step_draws_anew_and_each_image_too():
         assert np.any(numbers(first) != numbers(second))
 
 
+@pytest.mark.slow
 def test_all_layers_are_saved_and_loaded_both_ways(tmp_path):
     # Keras's symbolic call of Equalization makes no model.
     rows = [row for row in ROWS if row != "equalization"]
