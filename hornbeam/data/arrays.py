@@ -144,4 +144,8 @@ def on_host(batch: Any) -> Any:
 
 
 def _list_batch(batch: Any, one: Any) -> Any:
-    return [one(item) for item in batch] if isinstance(batch, list) else one(batch)
+    if not isinstance(batch, list):
+        return one(batch)
+    # The loader of PyTorch yields lists, also of dictionaries and lists of tensors.
+    nested = [isinstance(i, (tuple, dict, list)) and not _is_numbers(i) for i in batch]
+    return [on_host(i) if n else one(i) for i, n in zip(batch, nested, strict=True)]

@@ -376,7 +376,8 @@ def unpack(batch: Structure) -> Batch:
         if (
             isinstance(batch, list)
             and len(batch) in (2, 3)
-            and all(hasattr(b, "shape") for b in batch)
+            and all(hasattr(leaf, "shape") for leaf in tree.flatten(batch))
+            and all(tree.flatten(part) for part in batch)
         ):
             return unpack(tuple(batch))
         return batch, None, None

@@ -109,8 +109,10 @@ class Iterator(PyDataset):
                 self._set_index_array()
             assert self.index_array is not None
             if not self.n:
+                folder = getattr(self, "directory", None)
+                where = f" in the folders of '{folder}' that were asked for" if folder else ""
                 raise ValueError(
-                    f"{type(self).__name__}: there are no images; expected at least one."
+                    f"{type(self).__name__}: there are no images{where}; expected at least one."
                 )
             first = (self.batch_index * self.batch_size) % self.n
             self.batch_index = self.batch_index + 1 if first + self.batch_size < self.n else 0

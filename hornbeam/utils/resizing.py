@@ -71,8 +71,10 @@ def _weights(
     else:
         kernel, reach = _KERNELS[interpolation]
         center = (place + 0.5) * scale - 0.5
-        if interpolation == "bicubic" and not antialias:  # TensorFlow's table has 1024 steps
-            center = np.rint(center * 1024) / 1024
+        if interpolation == "bicubic" and not antialias:
+            # TensorFlow's table has 1024 steps, and its places are float32.
+            center = (place + np.float32(0.5)).astype("float32") * np.float32(scale)
+            center = np.rint((center - np.float32(0.5)) * 1024) / 1024.0
         wide = max(scale, 1.0) if antialias else 1.0
         count = math.ceil(2 * reach * wide) + 2
         pixels = np.floor(center - reach * wide).astype(int) + np.arange(count)[:, None]

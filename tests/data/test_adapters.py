@@ -504,3 +504,10 @@ def test_tensors_of_torch_leave_their_graph_and_device():
     np.testing.assert_array_equal(make_source(Tensor()).data[0], X)
     (batch,) = make_source(iter([(Tensor(), Tensor())])).epoch(seed=0, epoch=0)
     np.testing.assert_array_equal(batch[0], X)
+    # Its loader yields lists, of dictionaries and lists too.
+    for made in ({"a": Tensor(), "b": Tensor()}, [Tensor(), Tensor()]):
+        (batch,) = make_source(iter([[made, Tensor()]])).epoch(seed=0, epoch=0)
+        for part in (*hb.tree.flatten(batch[0]), batch[1]):
+            np.testing.assert_array_equal(part, X)
+        assert type(batch[0]) is type(made)
+        assert batch[2] is None

@@ -329,6 +329,9 @@ ERRORS = {
     "`save_to_dir` must be an existing folder": flow(X, save_to_dir="/nowhere/at/all"),
     "fit: `x` must have rank 4": lambda: Generator().fit(np.zeros((3, 4))),
     "there is no folder": lambda: Generator().flow_from_directory("/nowhere/at/all"),
+    "no images in the folders of 'docs'": lambda: next(
+        Generator().flow_from_directory("docs", classes=["none"])
+    ),
     "`class_mode` must be": lambda: Generator().flow_from_directory(".", class_mode="x"),
     "`color_mode` must be": lambda: Generator().flow_from_directory(".", color_mode="x"),
     "must be the three axes of `x`": lambda: images.apply_affine_transform(np.zeros((3, 3)), 1),

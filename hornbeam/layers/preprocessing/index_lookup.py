@@ -167,7 +167,10 @@ class IndexLookup(TextLayer):
             return [self._token(line) for line in text.splitlines()]
         if hasattr(vocabulary, "numpy"):
             vocabulary = vocabulary.numpy()
-        return [self._token(t) for t in np.asarray(vocabulary).reshape(-1).tolist()]
+        # NumPy would convert the numbers of a mixed list to text.
+        mixed = isinstance(vocabulary, (list, tuple))
+        array = np.asarray(vocabulary, object if mixed else None)
+        return [self._token(t) for t in array.reshape(-1).tolist()]
 
     def _check_tokens(self, tokens: Sequence[Token]) -> None:
         repeated = [t for t, n in collections.Counter(tokens).items() if n > 1]

@@ -95,7 +95,7 @@ class StringLookup(IndexLookup):
                 f"{self._label()}: the vocabulary must hold strings, received {x!r:.80}. Use"
                 " `IntegerLookup` for integers."
             )
-        return x
+        return str(x)
 
     def _values(self, x: Any) -> np.ndarray:
         values = self._texts(x)
@@ -228,6 +228,8 @@ class IntegerLookup(IndexLookup):
 
     def _token(self, x: Any) -> int:
         try:
+            if isinstance(x, (float, np.floating)) and not x.is_integer():
+                raise ValueError
             return int(x)
         except (TypeError, ValueError):
             raise ValueError(
