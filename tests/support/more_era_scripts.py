@@ -210,42 +210,6 @@ wgan.compile(keras.optimizers.RMSprop(0.01), keras.optimizers.RMSprop(0.01))
 history = wgan.fit(X, batch_size=12, epochs=3, verbose=0, shuffle=False)
 R["d_loss"], R["g_loss"] = history.history["d_loss"], history.history["g_loss"]
 """,
-    "siamese": """
-from keras import backend as K
-from keras.layers import Dense, Input, Lambda
-from keras.models import Model, Sequential
-from keras.optimizers import RMSprop
-
-def euclidean_distance(vects):
-    x, y = vects
-    sum_square = K.sum(K.square(x - y), axis=1, keepdims=True)
-    return K.sqrt(K.maximum(sum_square, K.epsilon()))
-
-def eucl_dist_output_shape(shapes):
-    shape1, shape2 = shapes
-    return (shape1[0], 1)
-
-def contrastive_loss(y_true, y_pred):
-    margin = 1
-    square_pred = K.square(y_pred)
-    margin_square = K.square(K.maximum(margin - y_pred, 0))
-    return K.mean(y_true * square_pred + (1 - y_true) * margin_square)
-
-def accuracy(y_true, y_pred):
-    return K.mean(K.equal(y_true, K.cast(y_pred < 0.5, y_true.dtype)))
-
-base_network = Sequential([Dense(3, input_shape=(4,), activation="relu"), Dense(2)])
-input_a, input_b = Input(shape=(4,)), Input(shape=(4,))
-distance = Lambda(euclidean_distance, output_shape=eucl_dist_output_shape)(
-    [base_network(input_a), base_network(input_b)])
-model = Model([input_a, input_b], distance)
-fix(model)
-model.compile(loss=contrastive_loss, optimizer=RMSprop(), metrics=[accuracy])
-targets = (Y == Y[::-1]).astype("float32")
-history = model.fit([X, X[::-1]], targets, epochs=3, batch_size=6, shuffle=False, verbose=0)
-R["loss"], R["accuracy"] = history.history["loss"], history.history["accuracy"]
-R["distance"] = model.predict([X[:3], X[3:6]], verbose=0)
-""",
     "own_attention": """
 from keras import backend as K
 from keras import constraints, initializers, regularizers

@@ -224,34 +224,6 @@ with tf.GradientTape() as tape:
     loss = keras.losses.sparse_categorical_crossentropy([1], model(image), from_logits=True)
 R["sign"] = tf.sign(tape.gradient(loss, image)).numpy()
 """,
-    "residual": """
-from tensorflow.keras import Input, Model
-from tensorflow.keras.layers import (Activation, AveragePooling2D, BatchNormalization, Conv2D,
-                                     Dense, Flatten, add)
-from tensorflow.keras.regularizers import l2
-
-def resnet_layer(inputs, num_filters=4, strides=1, activation="relu"):
-    x = Conv2D(num_filters, 3, strides=strides, padding="same",
-               kernel_initializer="he_normal", kernel_regularizer=l2(1e-2))(inputs)
-    x = BatchNormalization()(x)
-    return Activation(activation)(x) if activation else x
-
-inputs = Input(shape=(6, 6, 3))
-x = resnet_layer(inputs)
-y = resnet_layer(resnet_layer(x, strides=2), activation=None)
-x = add([Conv2D(4, 1, strides=2, padding="same")(x), y])
-y = Flatten()(AveragePooling2D(pool_size=3)(Activation("relu")(x)))
-model = Model(inputs, Dense(2, activation="softmax")(y))
-model.set_weights([np.abs(values(*w.shape)) + 0.5 if "norm" in v.name or "var" in v.name
-                   else values(*w.shape)
-                   for v, w in zip(model.weights, model.get_weights())])
-model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
-images = values(6, 6, 6, 3)
-R["loss"] = model.fit(images, np.arange(6) % 2, epochs=2, batch_size=3, shuffle=False,
-                      verbose=0).history["loss"]
-R["y"] = model.predict(images[:2], verbose=0)
-R["regularization"] = float(sum(float(x) for x in model.losses))
-""",
     "unet": """
 from tensorflow import keras
 from tensorflow.keras import layers
@@ -355,36 +327,6 @@ model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
 R["loss"] = model.fit(words, np.array([0, 1, 1, 0]), epochs=2, shuffle=False,
                       verbose=0).history["loss"]
 R["y"] = model.predict(words, verbose=0)
-""",
-    "style": """
-import tensorflow as tf
-
-def gram_matrix(input_tensor):
-    result = tf.linalg.einsum("bijc,bijd->bcd", input_tensor, input_tensor)
-    input_shape = tf.shape(input_tensor)
-    num_locations = tf.cast(input_shape[1] * input_shape[2], tf.float32)
-    return result / num_locations
-
-conv = tf.keras.layers.Conv2D(3, 3, activation="relu")
-extractor = tf.keras.Sequential([tf.keras.Input((6, 6, 3)), conv])
-fix(extractor)
-extractor.trainable = False
-target = gram_matrix(extractor(tf.constant(np.abs(values(1, 6, 6, 3)))))
-image = tf.Variable(tf.fill([1, 6, 6, 3], 0.5))
-opt = tf.optimizers.Adam(learning_rate=0.02, beta_1=0.99, epsilon=1e-1)
-
-@tf.function()
-def train_step(image):
-    with tf.GradientTape() as tape:
-        loss = tf.reduce_mean((gram_matrix(extractor(image)) - target) ** 2)
-        loss += 0.01 * tf.image.total_variation(image)[0]
-    grad = tape.gradient(loss, image)
-    opt.apply_gradients([(grad, image)])
-    image.assign(tf.clip_by_value(image, clip_value_min=0.0, clip_value_max=1.0))
-    return loss
-
-R["loss"] = [float(train_step(image)) for _ in range(3)]
-R["image"] = image.numpy()[0, :2, :2]
 """,
     "weighted_samples": """
 import tensorflow as tf
