@@ -87,6 +87,9 @@ class LossScaleOptimizer(Optimizer):
         """Number of updates so far; skipped steps do not count."""
         return self.inner_optimizer.iterations
 
+    def _inner(self) -> list[Optimizer]:
+        return [self.inner_optimizer]
+
     def build(self, variables: Iterable[Variable]) -> None:
         """Create the slots of `inner_optimizer`."""
         self._trainable = list(variables)

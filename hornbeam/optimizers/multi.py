@@ -99,6 +99,9 @@ class MultiOptimizer(Optimizer):
         self.optimizer_map = optimizer_map
         self._parts: list[tuple[Optimizer, list[Variable]]] = []
 
+    def _inner(self) -> list[Optimizer]:
+        return self.optimizers if "_parts" in self.__dict__ else []
+
     @property
     def optimizers(self) -> list[Optimizer]:
         """The optimizers in use, the default one last."""
@@ -145,6 +148,8 @@ class MultiOptimizer(Optimizer):
         self._parts = list(parts.values())
         self._trainable, self.built = variables, True
         for optimizer in self.optimizers:
+            if self.learning_rates:  # for those that a function has only now chosen
+                optimizer.learning_rates = self.learning_rates
             optimizer.build(parts.get(id(optimizer), (optimizer, []))[1])
 
     @staticmethod

@@ -30,6 +30,7 @@ class OlderMethods:
     apply_gradients: Callable[..., Any]
     add_variable_from_reference: Callable[..., Variable]
     _learning_rate: Any
+    _factor: float | None
     _slot: dict[str, dict[Variable, Variable]]
     _build_learning_rate: Callable[[Any], Any]
 
@@ -128,6 +129,8 @@ class OlderMethods:
         if isinstance(value, LearningRateSchedule):
             return value
         value = _value(value() if callable(value) else value)
+        if name == "learning_rate" and self._factor is not None:
+            value = value * self._factor
         return value if dtype is None else jnp.asarray(value, str(dtype))
 
     def _serialize_hyperparameter(self, name: str) -> Any:
@@ -142,7 +145,7 @@ class OlderMethods:
         """Return the learning rate of this step."""
         rate: Any = _value(self._get_hyper("learning_rate"))
         if isinstance(rate, LearningRateSchedule):
-            rate = rate(_value(self.iterations))
+            rate = rate(_value(self.iterations)) * (1.0 if self._factor is None else self._factor)
         decay = self.__dict__.get("_initial_decay", 0.0)
         if decay:
             rate = rate / (1.0 + decay * jnp.asarray(_value(self.iterations), "float32"))

@@ -106,7 +106,7 @@ class OptaxOptimizer(Optimizer):
         for variable, weight, update in zip(self._trainable, weights, updates, strict=True):
             if variable.overwrite_with_gradient:
                 continue
-            value = (weight + update).astype(weight.dtype)
+            value = (weight + self._rate_for(variable, update)).astype(weight.dtype)
             variable.assign(value if variable.constraint is None else variable.constraint(value))
         for variable, value in zip(self._state, jax.tree.leaves(state), strict=True):
             variable.assign(value)

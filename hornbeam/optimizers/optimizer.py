@@ -12,7 +12,7 @@ import math
 import re
 import warnings
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Self, TypeAlias
 
 import jax
@@ -40,6 +40,7 @@ from hornbeam.objects.constructor import constructor_config
 from hornbeam.older_words import older_words
 from hornbeam.ops.rows import RowSum, dense
 from hornbeam.optimizers import native
+from hornbeam.optimizers.rates import RatesByPath
 from hornbeam.optimizers.schedules import InverseTimeDecay, LearningRateSchedule
 from hornbeam.optimizers.state import OptimizerState
 from hornbeam.typing import CustomObjects, Tensor
@@ -73,7 +74,7 @@ def _name_first(init: Callable[..., None]) -> Callable[..., None]:
     return wrapper
 
 
-class Optimizer(OptimizerState):
+class Optimizer(RatesByPath, OptimizerState):
     """Base of optimizers.
 
     Args:
@@ -90,6 +91,8 @@ class Optimizer(OptimizerState):
         gradient_accumulation_steps: Number of steps, at least 2, whose mean gradient makes one
             update.
         name: Name. Default: the class's name in snake case, numbered.
+        learning_rates: Factors of the learning rate by pattern: a regular expression that is found
+            in the path of a variable. Of several that are found, the first counts.
 
     Raises:
         TypeError: If an argument is unknown.
@@ -120,7 +123,7 @@ class Optimizer(OptimizerState):
             Range(at_least=0)] | None = None,
         loss_scale_factor: Positive | None = None,
         gradient_accumulation_steps: Annotated[int, Range(at_least=2)] | None = None,
-        name: str | None = None, **kwargs: Any,
+        name: str | None = None, learning_rates: Mapping[str, float] | None = None, **kwargs: Any,
     ):  # fmt: skip
         learning_rate = _with_older_arguments(self, learning_rate, kwargs)
         label = type(self).__name__
@@ -140,6 +143,7 @@ class Optimizer(OptimizerState):
             loss_scale_factor,
         )
         self.gradient_accumulation_steps = gradient_accumulation_steps
+        self.learning_rates = learning_rates
         self.built = False
         self._variables: list[Variable] = []
         self._trainable: list[Variable] = []
@@ -176,7 +180,7 @@ class Optimizer(OptimizerState):
     @property
     def learning_rate(self) -> Variable | jax.Array:
         """The learning rate: its variable, or the current value of a schedule or function."""
-        if isinstance(self._learning_rate, Variable):
+        if isinstance(self._learning_rate, Variable) and self._factor is None:
             return self._learning_rate
         return self._current_rate()
 
@@ -204,10 +208,12 @@ class Optimizer(OptimizerState):
     def _current_rate(self) -> Any:
         rate = self._learning_rate
         if isinstance(rate, Variable):
-            return rate.value
-        if isinstance(rate, LearningRateSchedule):
-            return rate(self._iterations.value)
-        return jnp.asarray(rate(), "float32")
+            value = rate.value
+        elif isinstance(rate, LearningRateSchedule):
+            value = rate(self._iterations.value)
+        else:
+            value = jnp.asarray(rate(), "float32")
+        return value if self._factor is None else value * self._factor
 
     # --- updates ----------------------------------------------------------------------------
 
@@ -396,10 +402,13 @@ class Optimizer(OptimizerState):
         for v in variables:
             decay = self._decay_of(v)
             if decay is not None and self._decays(v):
-                v.assign_sub(v.value * (decay * rate).astype(v.stored_dtype))
+                own = self._rate_for(v, rate)
+                v.assign_sub(v.value * (decay * own).astype(v.stored_dtype))
         update_step = _with_rate(self.update_step)
         for g, v in zip(grads, variables, strict=True):
-            update_step(g if isinstance(g, RowSum) else g.astype(v.stored_dtype), v, rate)
+            with self._factor_applied(v):
+                g = g if isinstance(g, RowSum) else g.astype(v.stored_dtype)
+                update_step(g, v, self._rate_for(v, rate))
         for v in variables:
             if v.constraint is not None:
                 v.assign(v.constraint(v.value))
@@ -511,7 +520,10 @@ class Optimizer(OptimizerState):
             "ema_overwrite_frequency", "loss_scale_factor", "gradient_accumulation_steps",
         ):  # fmt: skip
             base[key] = getattr(self, key)
-        return {**base, **constructor_config(self, Optimizer, skip=(*base, "kwargs"))}
+        skip = (*base, "learning_rates", "kwargs")
+        if self.learning_rates:
+            base["learning_rates"] = self.learning_rates
+        return {**base, **constructor_config(self, Optimizer, skip=skip)}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: CustomObjects = None) -> Self:

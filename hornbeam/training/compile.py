@@ -13,7 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from hornbeam import errors, losses, metrics, optimizers, tree
-from hornbeam.core.placement import PLACEMENTS, Placement
 from hornbeam.core.provenance import refuse_real_keras
 from hornbeam.layers.state import flatten_layers
 from hornbeam.losses import Loss
@@ -22,7 +21,14 @@ from hornbeam.metrics import Metric
 from hornbeam.objects.configuration import deserialize, serialize
 from hornbeam.optimizers.optimizer import Optimizer
 from hornbeam.training.advice import about_no_loss, about_output
-from hornbeam.training.compile_checks import check_function, check_loss_name, explained, not_a_loss
+from hornbeam.training.compile_checks import (
+    check_function,
+    check_loss_name,
+    chosen_distribution,
+    explained,
+    not_a_loss,
+    set_learning_rates,
+)
 from hornbeam.training.graph_losses import values_in_batch
 from hornbeam.training.metric_choice import (
     NAMES_BY_SHAPE,
@@ -61,12 +67,13 @@ def compile_model(model: Trainable, **arguments: Any) -> None:
             'compile: `jit_compile` must be True, False or "auto", received'
             f" {arguments['jit_compile']!r}."
         )
-    distribution = _distribution(arguments.pop("distribution", None), model)
+    distribution = chosen_distribution(arguments.pop("distribution", None), model)
     optimizer = optimizers.get(arguments["optimizer"])
     policy = getattr(model.dtype_policy, "name", "")
     if arguments["auto_scale_loss"] and policy == "mixed_float16" and optimizer is not None:
         if not isinstance(optimizer, optimizers.LossScaleOptimizer):
             optimizer = optimizers.LossScaleOptimizer(optimizer, name="loss_scale_optimizer")
+    set_learning_rates(model, optimizer, arguments.pop("learning_rates", None))
     compiled = Compiled(model, arguments)
     model.optimizer, model.distribution = optimizer, distribution
     model._compiled = compiled
@@ -78,19 +85,8 @@ def compile_model(model: Trainable, **arguments: Any) -> None:
 _ARGUMENTS = (
     "optimizer", "loss", "metrics", "loss_weights", "weighted_metrics", "run_eagerly",
     "steps_per_execution", "jit_compile", "auto_scale_loss", "distribution",
+    "learning_rates",
 )  # fmt: skip
-
-
-def _distribution(value: Any, model: Trainable) -> Placement | None:
-    """Return the distribution of the argument `distribution` of `compile`."""
-    if value is None or hasattr(value, "variable_sharding"):
-        return value
-    if not isinstance(value, str) or value not in PLACEMENTS:
-        raise ValueError(
-            "compile: `distribution` must be a Distribution, None, or one of"
-            f" {errors.listed(PLACEMENTS)}; received {errors.describe(value)}."
-        )
-    return PLACEMENTS[value](model)
 
 
 def _take_older(arguments: dict[str, Any]) -> None:

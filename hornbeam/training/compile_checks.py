@@ -1,16 +1,24 @@
-"""Errors of losses and metrics that cannot serve as what `compile` received them for."""
+"""Checks of the arguments of `compile`: losses, metrics, the distribution, learning rates."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
-from hornbeam import losses
+from hornbeam import errors, losses
+from hornbeam.core.placement import PLACEMENTS, Placement
 from hornbeam.layers.explain import UNTRACEABLE, untraceable
+from hornbeam.optimizers.rates import check_matches
 from hornbeam.training.metric_choice import NAMES_BY_SHAPE, metric_by_name
 
-__all__ = ["check_function", "check_loss_name", "explained", "not_a_loss"]
+if TYPE_CHECKING:
+    from hornbeam.training.trainable import Trainable
+
+__all__ = [
+    "check_function", "check_loss_name", "chosen_distribution", "explained", "not_a_loss",
+    "set_learning_rates",
+]  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -66,3 +74,32 @@ def check_function(kind: str, function: Any, run_eagerly: bool) -> None:
             f"compile: `{kind}` holds the function {name} of {package}, which needs values, but"
             f" steps are compiled and tensors have no values there. {remedy}."
         )
+
+
+def chosen_distribution(value: Any, model: Trainable) -> Placement | None:
+    """Return the distribution of the argument `distribution` of `compile`."""
+    if value is None or hasattr(value, "variable_sharding"):
+        return value
+    if not isinstance(value, str) or value not in PLACEMENTS:
+        raise ValueError(
+            "compile: `distribution` must be a Distribution, None, or one of"
+            f" {errors.listed(PLACEMENTS)}; received {errors.describe(value)}."
+        )
+    return PLACEMENTS[value](model)
+
+
+def set_learning_rates(
+    model: Trainable, optimizer: Any, factors: Mapping[str, float] | None
+) -> None:
+    """Give an optimizer the argument `learning_rates` of `compile`.
+
+    Raises:
+        ValueError: If a factor is negative, or a pattern is found in no path of a built model.
+    """
+    if factors is None:
+        return
+    if optimizer is None:
+        raise ValueError("compile: `learning_rates` needs an `optimizer`, received None.")
+    optimizer.learning_rates = factors
+    if model.built:
+        check_matches("compile", factors, model.variables)

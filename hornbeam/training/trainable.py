@@ -85,6 +85,7 @@ class Trainable(Layer):
         jit_compile: bool | str = "auto",
         auto_scale_loss: bool = True,
         distribution: Placement | str | None = None,
+        learning_rates: Mapping[str, float] | None = None,
         **kwargs: Any,
     ) -> None:
         """Choose optimizer, loss and metrics.
@@ -106,6 +107,9 @@ class Trainable(Layer):
             distribution: Where variables and batches lie: a `hornbeam.distribution.Distribution`,
                 `"data"`, `"fsdp"` (variables are divided too), `"tensor"`, or `"auto"`, which takes
                 one of these if there are several devices. Default: that of `set_distribution`.
+            learning_rates: Factors of the learning rate by pattern, such as `{"backbone": 0.1}`: a
+                regular expression that is found in the path of a variable. Of several that are
+                found, the first counts. Default: the optimizer's own.
             **kwargs: Arguments of earlier Keras versions, which are refused or named in a warning.
 
         Raises:
@@ -126,6 +130,7 @@ class Trainable(Layer):
                 jit_compile=jit_compile,
                 auto_scale_loss=auto_scale_loss,
                 distribution=distribution,
+                learning_rates=learning_rates,
                 **kwargs,
             )
 
