@@ -1,4 +1,4 @@
-"""Results by name, which answer to the older spelling of accuracy too."""
+"""Results by name, which answer to the older spellings of accuracy and learning rate too."""
 
 from __future__ import annotations
 
@@ -7,20 +7,23 @@ from typing import Any
 
 __all__ = ["Results"]
 
-_SPELLINGS = {"acc": "accuracy", "accuracy": "acc"}
+_SPELLINGS = {
+    "acc": "accuracy", "accuracy": "acc", "lr": "learning_rate", "learning_rate": "lr",
+}  # fmt: skip
 
 
 def _other_spelling(name: object) -> object:
     """Return `val_accuracy` for `val_acc` and the other way round; other names as they are."""
     if not isinstance(name, str):
         return name
-    return re.sub(r"(?<![^_])(acc|accuracy)$", lambda found: _SPELLINGS[found[0]], name)
+    return re.sub(rf"(?<![^_])({'|'.join(_SPELLINGS)})$", lambda found: _SPELLINGS[found[0]], name)
 
 
 class Results(dict[str, Any]):
-    """A dict of results by name, in which `acc` also finds `accuracy`, and `accuracy` `acc`.
+    """A dict of results by name, in which `acc` also finds `accuracy`, and `lr` `learning_rate`.
 
-    Earlier Keras versions called the accuracy `acc`. The dict holds and lists each name once.
+    Earlier Keras versions used the shorter words. Each word also finds the value of the other. The
+    dict holds and lists each name once.
 
     Example:
         >>> results = Results(val_accuracy=0.5)

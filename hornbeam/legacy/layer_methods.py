@@ -6,6 +6,7 @@ symbolic tensors; nodes are numbered from 0.
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable
 from typing import Any
@@ -14,9 +15,15 @@ from hornbeam import errors, tree
 from hornbeam.core.graph import Node, nodes_of
 from hornbeam.core.masks import get_mask
 from hornbeam.core.tensor import KerasTensor
-from hornbeam.layers import Layer
+from hornbeam.layers import BatchNormalization, Layer
 from hornbeam.layers.shapes import shape_of
-from hornbeam.layers.state import given_input_shape, label_of, own_variables, sublayers
+from hornbeam.layers.state import (
+    flatten_layers,
+    given_input_shape,
+    label_of,
+    own_variables,
+    sublayers,
+)
 from hornbeam.legacy.computed import Computed
 from hornbeam.models import Model
 from hornbeam.optional import import_module
@@ -165,6 +172,22 @@ def _outbound(self: Layer) -> list[Node]:
     return [node for made in nodes_of(self) for node in made.children]
 
 
+_IN_TRAINING = ("rate", "dropout", "recurrent_dropout", "stddev")  # numbers of random layers
+
+
+def _acts_in_training(layer: Layer) -> bool:
+    if type(layer).__module__.startswith("hornbeam."):
+        random = any(getattr(layer, name, None) for name in _IN_TRAINING)
+        return random or isinstance(layer, BatchNormalization)
+    own_call = not isinstance(layer, Model)
+    return own_call and "training" in inspect.signature(type(layer).call).parameters
+
+
+def _uses_learning_phase(self: Layer) -> bool:
+    """Whether the layer, or one inside it, acts differently in training."""
+    return any(map(_acts_in_training, flatten_layers(self)))
+
+
 def _updates(self: Layer) -> list[Any]:
     """Return an empty list: assignments are part of the calls."""
     return []
@@ -251,6 +274,7 @@ LAYER_METHODS |= {
     "outbound_nodes": Computed(_outbound),
     "_outbound_nodes": Computed(_outbound),
     "updates": Computed(_updates),
+    "uses_learning_phase": Computed(_uses_learning_phase),
 }
 MODEL_METHODS: dict[str, Any] = {
     function.__name__: function for function in (get_weight_paths, save_spec, to_yaml)

@@ -17,7 +17,7 @@ from hornbeam.core.tensor import KerasTensor
 from hornbeam.data.adapters import is_array, plain
 from hornbeam.data.lazy import LazyArray
 from hornbeam.dtype_policies import get_policy
-from hornbeam.layers.core import Lambda
+from hornbeam.layers.core import Embedding, Lambda
 from hornbeam.layers.input_layer import InputLayer
 from hornbeam.layers.layer import Layer
 from hornbeam.layers.preprocessing.text import is_text
@@ -168,7 +168,8 @@ class Sequential(Model):
         """Create all variables.
 
         Args:
-            input_shape: Shape of the input with the batch axis. Default: the shape of `Input`.
+            input_shape: Shape of the input with the batch axis. Default: the shape of `Input`, or
+                rows of any length if the first layer is an `Embedding`.
 
         Raises:
             ValueError: If no shape is known, or a layer does not accept its input's shape.
@@ -183,6 +184,8 @@ class Sequential(Model):
             # `Merge`, Keras 1's form of a model with several inputs
             x = self._stack[0].make_inputs()
         else:
+            if input_shape is None and isinstance(self._stack[0], Embedding):
+                input_shape = (None, None)
             if input_shape is None:
                 raise ValueError(
                     f"{self._label()}: its input shape is unknown. Start with `Input(shape)`, "

@@ -57,8 +57,24 @@ def test_the_calls_of_a_layer():
     called = []
     layer.add_update([lambda: called.append(1), None])
     assert called == [1]
+    assert masked._keras_shape == (None, 4, 5)
+    masked._keras_shape = (2, 4, 5)  # layers of Keras 1 set it
+    assert masked._keras_shape == (2, 4, 5)
     layer.input_mask = "own"  # subclasses may use the names
     assert layer.input_mask == "own"
+
+
+def test_whether_training_matters(model):
+    assert not model.uses_learning_phase
+    assert hb.Sequential([hb.Sequential([hb.layers.Dropout(0.5)])]).uses_learning_phase
+    assert hb.layers.BatchNormalization().uses_learning_phase
+
+
+def test_a_stack_that_begins_with_an_embedding_takes_rows_of_any_length():
+    stack = hb.Sequential([hb.layers.Embedding(5, 3), hb.layers.Dense(2)])
+    stack.build()
+    assert stack.output_shape == (None, None, 2)
+    assert stack.count_params() == 23
 
 
 def test_nodes_know_their_neighbours(model):

@@ -3,6 +3,9 @@
 Weights and data are fixed, so that the results can be compared with those of tf_keras 2.21.
 """
 
+from more_era_scripts import KERAS_2_MORE
+from tensorflow_scripts import TENSORFLOW_MORE
+
 SETUP = """
 import numpy as np
 
@@ -477,6 +480,6 @@ R["copied"] = len(copy.get_weights())
 
 SCRIPTS = {
     f"keras_{era}-{name}": source
-    for era, scripts in ((1, KERAS_1), (2, KERAS_2), (3, KERAS_3))
+    for era, scripts in ((1, KERAS_1), (2, KERAS_2), (2, KERAS_2_MORE), (3, KERAS_3))
     for name, source in scripts.items()
-}
+} | {f"tensorflow-{name}": source for name, source in TENSORFLOW_MORE.items()}
