@@ -121,10 +121,6 @@ def _of_hub(title: str, config_path: Path, path: Path) -> TorchFile:
 Rules = tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...]
 
 
-def _less(group: int) -> Callable[[re.Match[str]], int]:
-    return lambda match: int(match[group]) - 1
-
-
 def _of_resnet(m: re.Match[str]) -> str:
     stage, block, conv, kind = int(m[1]) - 1, int(m[2]) - 1, int(m[3]), m[4]
     part = f"downsample.{0 if kind == 'conv' else 1}" if conv == 0 else f"{kind}{conv}"
@@ -212,7 +208,8 @@ def _by_rules(names: list[str], rules: Rules) -> dict[str, str]:
 
 
 def _of_hub_efficientnet(names: list[str]) -> dict[str, str]:
-    found, blocks = _by_rules(names, _HUB_EFFICIENTNET), {}
+    found = _by_rules(names, _HUB_EFFICIENTNET)
+    blocks: dict[str, int] = {}
     for name in names:
         match = re.fullmatch(rf"(block\d[a-z]+)_({'|'.join(_EFFICIENTNET_PARTS)})", name)
         if match is not None:
@@ -232,7 +229,8 @@ def _known(model: Model, tensors: set[str]) -> tuple[dict[str, str], list[str]] 
     of_hub = any(name.startswith(tuple(f"{word}." for word in _FAMILIES)) for name in tensors)
     differing: list[str] = []
     if "conv2_block1_1_bn" in names and "conv2_block1_3_bn" in names and "conv1_bn" in names:
-        if model.get_layer("conv3_block1_1_conv").strides != (1, 1):
+        first: Any = model.get_layer("conv3_block1_1_conv")
+        if first.strides != (1, 1):
             differing = [
                 f"'conv{s}_block1_1_conv' has strides of 2; in the file's network"
                 f" 'conv{s}_block1_2_conv' has them."
@@ -271,8 +269,8 @@ def _differing(model: Model) -> list[str]:
     names = {layer.name for layer in model.layers}
     if "Conv1" in names and "Conv1_pad" not in names:
         found.append("'Conv1' pads otherwise than the file's network.")
-    epsilon = 1e-5 if "Conv1" in names else None
-    for layer in model.layers if epsilon else ():
+    epsilon = 1e-5
+    for layer in model.layers if "Conv1" in names else ():
         if isinstance(layer, BatchNormalization) and layer.epsilon > 2 * epsilon:
             found.append(f"'{layer.name}' has epsilon={layer.epsilon}; it is {epsilon} there.")
     return found

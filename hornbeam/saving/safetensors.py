@@ -77,7 +77,7 @@ def save_safetensors(model: Model, filepath: FilePath, overwrite: bool = True) -
                 f"save_weights: '{variable.path}' has the dtype {variable.dtype}, which safetensors"
                 " files cannot hold. Save to `.weights.h5` instead."
             )
-    _write(filepath, {name: lambda v=v: v.stored for name, v in named.items()}, named)
+    _write(filepath, named, lambda variable: variable.stored)
 
 
 def write_tensors(filepath: FilePath, tensors: Mapping[str, Any]) -> None:
@@ -91,13 +91,13 @@ def write_tensors(filepath: FilePath, tensors: Mapping[str, Any]) -> None:
         [0, 1, 2]
     """
     arrays = {name: np.asarray(value) for name, value in tensors.items()}
-    _write(filepath, {name: lambda a=a: a for name, a in arrays.items()}, arrays)
+    _write(filepath, arrays, lambda array: array)
 
 
 def _write(
-    filepath: FilePath, reads: Mapping[str, Callable[[], Any]], described: Mapping[str, Any]
+    filepath: FilePath, described: Mapping[str, Any], value_of: Callable[[Any], Any]
 ) -> None:
-    """Write arrays, which are read one after the other; `described` has their dtypes and shapes."""
+    """Write arrays, read one after the other from what `described` says of them."""
     short = {name: key for key, name in _NAMES.items()}
     header: dict[str, Any] = {"__metadata__": {"format": "hornbeam"}}
     start = 0
@@ -112,8 +112,8 @@ def _write(
     text += b" " * (-len(text) % 8)  # aligns the arrays
     with written_aside(filepath) as path, path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
-        for read in reads.values():
-            file.write(np.ascontiguousarray(np.asarray(read())).tobytes())
+        for array in described.values():
+            file.write(np.ascontiguousarray(np.asarray(value_of(array))).tobytes())
 
 
 def looks_like_safetensors(path: FilePath) -> bool:
