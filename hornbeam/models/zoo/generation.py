@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,7 +14,9 @@ __all__ = ["beam_search", "continue_texts", "draw"]
 class Step(Protocol):
     """A function from tokens (B, T) to the logits of the next ones, (B, V)."""
 
-    __call__: Callable[[np.ndarray], np.ndarray]
+    def __call__(self, tokens: np.ndarray) -> np.ndarray:
+        """Return the logits."""
+        raise NotImplementedError
 
     def reorder(self, rows: np.ndarray) -> None:
         """Let row i continue what row `rows[i]` was."""

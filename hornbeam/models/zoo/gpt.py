@@ -41,7 +41,7 @@ class DecoderBlock(Layer):
         super().__init__(**kwargs)
         keep(self, locals())
 
-    def build(self, input_shape: Shapes) -> None:
+    def build(self, input_shape: Shapes = None) -> None:
         width = input_shape[-1]
         self.attention_norm = LayerNormalization(epsilon=1e-5)
         self.project = Dense(3 * width)
@@ -136,8 +136,8 @@ class GPT(Model):
         self._programs_of_generation: dict[str, Program] = {}
 
     def build(self, input_shape: Shapes = None) -> None:
-        for layer in (self.tokens, self.positions):
-            layer.build((None, None))
+        self.tokens.build((None, None))
+        self.positions.build((None, None))
         for layer in (*self.blocks, self.norm, self.logits):
             layer.build((None, None, self.width))
         super().build(None)

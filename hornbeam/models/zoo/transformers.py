@@ -19,7 +19,7 @@ from hornbeam.layers import (
 )
 from hornbeam.layers.arguments import keep
 from hornbeam.models.functional import Functional
-from hornbeam.typing import Shape, Shapes, Tensor
+from hornbeam.typing import Shapes, Tensor
 
 __all__ = ["PositionEmbedding", "bert", "check_heads", "vit"]
 
@@ -44,7 +44,7 @@ class PositionEmbedding(Layer):
         keep(self, locals())
         self.supports_masking = True
 
-    def build(self, input_shape: Shapes) -> None:
+    def build(self, input_shape: Shapes = None) -> None:
         self.table = self.add_weight(
             name="table", shape=(self.length, input_shape[-1]), initializer="random_normal"
         )
@@ -74,7 +74,7 @@ def _block(x: Tensor, heads: int, dropout: float, name: str) -> Tensor:
 
 
 def vit(
-    input_shape: Shape = (224, 224, 3),
+    input_shape: tuple[int, ...] = (224, 224, 3),
     classes: int | None = 1000,
     patch: int = 16,
     depth: int = 12,

@@ -30,12 +30,12 @@ from hornbeam.layers import (
 from hornbeam.layers.arguments import keep
 from hornbeam.models.functional import Functional
 from hornbeam.models.model import Model
-from hornbeam.typing import Shape, Shapes, Tensor
+from hornbeam.typing import Shapes, Tensor
 
 __all__ = ["Diffusion", "diffusion_unet", "unet"]
 
 
-def _check_sides(title: str, shape: Shape, depth: int) -> None:
+def _check_sides(title: str, shape: tuple[int, ...], depth: int) -> None:
     factor = 2 ** (depth - 1)
     if any(side is not None and side % factor for side in shape[:2]):
         raise ValueError(
@@ -45,7 +45,7 @@ def _check_sides(title: str, shape: Shape, depth: int) -> None:
 
 
 def unet(
-    input_shape: Shape = (128, 128, 3),
+    input_shape: tuple[int, ...] = (128, 128, 3),
     classes: int = 1,
     widths: Sequence[int] = (32, 64, 128, 256),
     activation: Any = "sigmoid",
@@ -90,7 +90,7 @@ def _convolved(x: Tensor, width: int, name: str) -> Tensor:
 
 
 def diffusion_unet(
-    input_shape: Shape = (32, 32, 3),
+    input_shape: tuple[int, ...] = (32, 32, 3),
     widths: Sequence[int] = (32, 64, 96),
     steps: int = 1000,
     heads: int = 2,
@@ -176,7 +176,7 @@ class Diffusion(Model):
 
     def __init__(
         self,
-        input_shape: Shape = (32, 32, 3),
+        input_shape: tuple[int, ...] = (32, 32, 3),
         widths: Sequence[int] = (32, 64, 96),
         steps: int = 1000,
         **kwargs: Any,
