@@ -113,7 +113,7 @@ def efficientnet(
         # The published weights divide by the square root of the deviation, too.
         x = Rescaling([1 / math.sqrt(0.229), 1 / math.sqrt(0.224), 1 / math.sqrt(0.225)])(x)
     x = ZeroPadding2D(half_padding(x, 3), name="stem_conv_pad")(x)
-    own: dict[str, Any] = {"epsilon": 1e-5} if follows_torch() and title[-1] in "01234" else {}
+    own = {"epsilon": 1e-5} if follows_torch() and title[-1] in "01234" else {}
     stem: dict[str, Any] = {"strides": 2, "padding": "valid", "normalization": own}
     x = _conv(x, divisible(32 * scale.width), 3, "stem", **stem)
     depths = [math.ceil(scale.depth * stage.depth) for stage in _STAGES]

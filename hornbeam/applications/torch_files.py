@@ -229,8 +229,8 @@ def _known(model: Model, tensors: set[str]) -> tuple[dict[str, str], list[str]] 
     of_hub = any(name.startswith(tuple(f"{word}." for word in _FAMILIES)) for name in tensors)
     differing: list[str] = []
     if "conv2_block1_1_bn" in names and "conv2_block1_3_bn" in names and "conv1_bn" in names:
-        first: Any = model.get_layer("conv3_block1_1_conv")
-        if first.strides != (1, 1):
+        shortcut: Any = model.get_layer("conv3_block1_1_conv")
+        if shortcut.strides != (1, 1):
             differing = [
                 f"'conv{s}_block1_1_conv' has strides of 2; in the file's network"
                 f" 'conv{s}_block1_2_conv' has them."

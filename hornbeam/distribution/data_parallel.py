@@ -15,20 +15,22 @@ __all__ = ["DataParallel", "FullyShardedDataParallel"]
 class DataParallel(Distribution):
     """Divide each batch among the devices; every device keeps all variables.
 
-    Gradients and metrics are those of one device. A batch whose size the number of devices does
-    not divide is computed on every device as a whole.
+    Gradients and metrics are those of one device, also of a batch whose size the number of devices
+    does not divide.
 
     Args:
         device_mesh: Mesh whose first axis divides batches. Default: one axis, `"batch"`, over
             `devices`.
         devices: Names of devices, as in `list_devices`. Default: all.
-        auto_shard_dataset: Whether each of several processes reads its own share of the data. With
-            one process, both values mean the same.
+        auto_shard_dataset: Whether all of several processes are given the same data, of which each
+            uses its part of every batch. If false, each is given its own part: its batches and
+            those of the others are one batch, and `predict` returns its own rows. With one process,
+            both values mean the same.
 
     Raises:
         TypeError: If `device_mesh` is no `DeviceMesh`.
         ValueError: If both `device_mesh` and `devices` are given.
-        NotImplementedError: If there are several processes.
+        RuntimeError: If there are several processes that `initialize` has not connected.
 
     Example:
         >>> from hornbeam.distribution import distribution

@@ -27,6 +27,7 @@ from hornbeam.layers.preprocessing.text import is_text
 from hornbeam.layers.shapes import shape_to_config, tensors_of
 from hornbeam.models.files import ModelFiles
 from hornbeam.models.fine_tune import FineTuning
+from hornbeam.models.notebook import as_html
 from hornbeam.models.quantize import quantize_model
 from hornbeam.models.state import ModelState
 from hornbeam.models.summary import print_summary
@@ -237,6 +238,14 @@ class Model(FineTuning, ModelFiles, ModelState, Trainable):
         print_summary(
             self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range
         )
+
+    def _repr_html_(self) -> str:
+        """Return the summary and the picture, for a notebook."""
+        return as_html(self)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """Return what a notebook shows, and a plain form for the terminal."""
+        return {"text/plain": repr(self), "text/html": self._repr_html_()}
 
     def reset_states(self) -> None:
         """Reset the states of all `stateful=True` recurrent layers (a method of Keras 1 and 2)."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import jax.numpy as jnp
 import numpy as np
 
+from hornbeam.core.placement import whole
 from hornbeam.core.variable import Variable
 from hornbeam.errors import FileError
 from hornbeam.layers.state import saved_variables
@@ -94,14 +95,12 @@ def write_tensors(filepath: FilePath, tensors: Mapping[str, Any]) -> None:
     _write(filepath, arrays, lambda array: array)
 
 
-def _write(
-    filepath: FilePath, described: Mapping[str, Any], value_of: Callable[[Any], Any]
-) -> None:
-    """Write arrays, read one after the other from what `described` says of them."""
+def _write(filepath: FilePath, items: Mapping[str, Any], read: Callable[[Any], Any]) -> None:
+    """Write arrays: `items` have their dtypes and shapes, and are read one after the other."""
     short = {name: key for key, name in _NAMES.items()}
     header: dict[str, Any] = {"__metadata__": {"format": "hornbeam"}}
     start = 0
-    for name, array in described.items():
+    for name, array in items.items():
         header[name] = {
             "dtype": short[str(array.dtype)],
             "shape": list(array.shape),
@@ -112,8 +111,8 @@ def _write(
     text += b" " * (-len(text) % 8)  # aligns the arrays
     with written_aside(filepath) as path, path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
-        for array in described.values():
-            file.write(np.ascontiguousarray(np.asarray(value_of(array))).tobytes())
+        for item in items.values():
+            file.write(np.ascontiguousarray(whole(read(item))).tobytes())
 
 
 def looks_like_safetensors(path: FilePath) -> bool:

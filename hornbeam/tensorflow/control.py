@@ -16,7 +16,7 @@ import numpy as np
 from hornbeam import ops
 from hornbeam.core.tensor import any_symbolic
 from hornbeam.tensorflow.arrays import convert_to_tensor
-from hornbeam.tensorflow.errors import InvalidArgumentError
+from hornbeam.tensorflow.errors import InvalidArgumentError, NeedsValuesError
 from hornbeam.tensorflow.functions import static, tensor
 
 __all__ = [
@@ -110,7 +110,9 @@ def while_loop(
         >>> [int(x) for x in while_loop(lambda i, s: i < 4, lambda i, s: (i + 1, s + i), [0, 0])]
         [4, 6]
     """
-    state = jax.tree.map(convert_to_tensor, list(loop_vars), is_leaf=_is_array)
+    state = jax.tree.map(
+        lambda x: x if _is_array(x) else convert_to_tensor(x), list(loop_vars), is_leaf=_is_array
+    )
     limit = None if maximum_iterations is None else int(static(maximum_iterations))
     first = cond(*state)
     if not _is_traced(first, state):
@@ -118,6 +120,11 @@ def while_loop(
         while (limit is None or count < limit) and bool(cond(*state)):
             state = _as_list(body(*state), state)
             count += 1
+    elif any(map(_is_array, jax.tree.leaves(state, is_leaf=_is_array))):
+        raise NeedsValuesError(
+            "while_loop: a TensorArray is a variable of the loop, whose number of runs is not known"
+            " while a function is compiled. Collect the results by `tf.map_fn` or `tf.scan`."
+        )
     elif limit is None:
         state = ops.while_loop(cond, lambda *xs: tuple(_as_list(body(*xs), xs)), tuple(state))
     else:
@@ -282,7 +289,7 @@ class TensorArray:
     def write(self, index: Any, value: Any, name: Any = None) -> TensorArray:
         """Return the array with a tensor at a place."""
         if _is_traced(index):
-            raise ValueError(
+            raise NeedsValuesError(
                 "TensorArray.write: the index is not known while a function is compiled. Loop with"
                 " Python's `range`, or collect the results by `tf.map_fn` or `tf.scan`."
             )

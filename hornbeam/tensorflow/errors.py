@@ -55,6 +55,10 @@ class UnimplementedError(OpError, NotImplementedError):
     """Something is not implemented."""
 
 
+class NeedsValuesError(ValueError):
+    """Something needs values that are not known while a function is compiled."""
+
+
 class OperatorNotAllowedInGraphError(TypeError):
     """A condition of Python depends on a value that is not known yet."""
 

@@ -21,6 +21,7 @@ from hornbeam.core.units import Unit
 from hornbeam.core.variable import Variable, current_overlay
 from hornbeam.data.dataset import Dataset
 from hornbeam.tensorflow.arrays import convert_to_tensor
+from hornbeam.tensorflow.errors import NeedsValuesError
 from hornbeam.tensorflow.host import TensorShape
 from hornbeam.tensorflow.string_tensor import StringTensor
 
@@ -62,8 +63,9 @@ class Function:
     """A compiled function.
 
     It is traced for each new combination of shapes and dtypes of tensors and of values of Python. A
-    condition of Python on the value of a tensor cannot be traced; such a function then runs as
-    plain Python, with a warning.
+    condition of Python on the value of a tensor, `tf.py_function` and a `tf.TensorArray` that is
+    written in `tf.while_loop` cannot be traced; such a function then runs as plain Python, with a
+    warning.
 
     Args:
         python_function: The function.
@@ -118,7 +120,7 @@ class Function:
             unit = self._units[key] = Unit(self._of_arrays(form, are_arrays, settings))
         try:
             return unit(*arrays)
-        except (jax.errors.JAXTypeError, jax.errors.JAXIndexError) as error:
+        except (jax.errors.JAXTypeError, jax.errors.JAXIndexError, NeedsValuesError) as error:
             return self._run_plain(error, args, kwargs)
 
     def _runs_plain(self, arguments: Any) -> bool:
@@ -138,7 +140,7 @@ class Function:
             f"tf.function: '{getattr(self, '__name__', 'function')}' runs as plain Python, because"
             " it cannot be compiled: a condition, a loop or NumPy in it needs the value of a"
             " tensor. Use `tf.cond`, `tf.while_loop`, `tf.where` or functions of `tf` there to"
-            f" compile it. JAX says: {str(error).splitlines()[0]:.150}",
+            f" compile it. The cause: {str(error).splitlines()[0]:.150}",
             stacklevel=3,
         )
         return self.python_function(*args, **kwargs)
@@ -282,7 +284,7 @@ def _on_host(name: str, func: Any, inp: Any, convert: Callable[[Any], Any], Tout
     """Call a function of Python with the values of tensors."""
     given = [convert_to_tensor(x) for x in (inp if isinstance(inp, (list, tuple)) else [inp])]
     if any(isinstance(x, jax.core.Tracer) for x in given):
-        raise ValueError(
+        raise NeedsValuesError(
             f"{name}: its tensors have no values while a function is compiled. Call it outside of"
             " `tf.function`, or use `jax.pure_callback` with the shape of the result."
         )

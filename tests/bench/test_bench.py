@@ -296,7 +296,7 @@ def test_a_worker_times_calls():
 )
 @pytest.mark.slow
 def test_soak_tells_a_leak_from_flat():
-    """The memory is that of a new process: one that ran other tests gives memory back at any time."""
+    """A new process runs it: one that ran other tests may give memory back at any time."""
     program = """
 import numpy as np
 from bench import soak
@@ -327,6 +327,8 @@ def test_backup_measures(tmp_path, capsys):
         "1",
         "--seconds",
         "0.1",
+        "--steps",
+        "4",
         "--json",
         str(tmp_path / "b.json"),
         "--allow-percent",

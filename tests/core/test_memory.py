@@ -17,6 +17,7 @@ class Squares(hb.layers.Layer):
         return hb.ops.sum(hb.ops.sort(table, axis=-1), axis=(1, 2))[:, None]
 
 
+@pytest.mark.slow
 def test_a_step_without_memory():
     squares = Squares()
     model = hb.Sequential([hb.Input((1,)), squares, hb.layers.Dense(1)])

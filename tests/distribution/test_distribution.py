@@ -15,7 +15,7 @@ import hornbeam as hb
 from hornbeam.distribution import DataParallel, DeviceMesh, TensorLayout
 
 TRAIN = """
-import contextlib, json, sys
+import contextlib, json, re, sys
 import jax, numpy as np
 import hornbeam as hb
 
@@ -102,7 +102,18 @@ whole = D.distribute_tensor(np.arange(8.0), D.TensorLayout(["model"], mesh))
 total = D.shard_map(lambda x: jax.lax.psum(x.sum(), "model"), mesh, [["model"]], [])
 assert whole.addressable_shards[0].data.shape == (4,) and float(total(whole)) == 28
 shard = jax.device_put(np.zeros((8, 2)), batch).addressable_shards[0].data.shape
+
+# Seven rows on four devices: each gets two, one of them zeros that no result sees.
+from hornbeam.core.placement import place_batch, without_filling
+data, rows = D.DataParallel(), rng.normal(size=(7, 2)).astype("float32")
+placed, weights = place_batch(data, rows, 0), np.ones((2, 64), "float32")
+square = jax.jit(lambda x: ((without_filling(data, x) @ weights) ** 2).mean(0))
+np.testing.assert_allclose(square(placed), square(rows), rtol=1e-6)
+part = placed.array.addressable_shards[0].data.shape
+program = square.lower(placed).compile().as_text()
+products = sorted(set(re.findall(r"f32.(\\d+),64.[^=]* dot.", program)))
 print(json.dumps({"one": one, "four": four, "placed": [on_one, on_four], "shard": shard,
+                  "part": part, "products": products,
                   "strategies": strategies}))
 """
 
@@ -129,6 +140,10 @@ def test_variables_lie_on_all_devices_and_batches_are_divided(trained):
     assert set(trained["placed"][0]) == {1}
     assert set(trained["placed"][1]) == {4}
     assert trained["shard"] == [2, 2]
+
+
+def test_batches_that_cannot_be_divided_equally_are_divided_too(trained):
+    assert (trained["part"], trained["products"]) == ([2, 2], ["2"])
 
 
 @pytest.mark.parametrize("name", ["data", "fsdp", "tensor", "rules", "auto"])
@@ -201,7 +216,7 @@ def test_layout_map_takes_the_only_rule_of_a_whole_path():
 def test_the_programs_of_the_page(capsys):
     page = Path(__file__).resolve().parents[2] / "docs" / "distribution.md"
     programs = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
-    assert len(programs) == 2
+    assert len(programs) == 3
     for program in programs:
         exec(compile(program, str(page), "exec"), {})
     assert "All variables: 1,628,208 bytes per device" in capsys.readouterr().out

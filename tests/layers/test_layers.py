@@ -64,7 +64,7 @@ def pure(row, layer, training):
     return run
 
 
-@pytest.mark.parametrize("name", mostly_slow(ROWS, list(ROWS)[::2]))
+@pytest.mark.parametrize("name", mostly_slow(ROWS, list(ROWS)[::3]))
 def test_values_and_gradients(name):
     """Compiled: outputs, states and gradients, in inference and training.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+from compare import mostly_slow
 
 import hornbeam as hb
 
@@ -48,7 +49,7 @@ def sequence(name):
 
 
 @pytest.mark.parametrize("shape", [(4, 6), (4, 6, 1), (1, 6)])
-@pytest.mark.parametrize("name", RECURRENT)
+@pytest.mark.parametrize("name", mostly_slow(RECURRENT, list(RECURRENT)[::3]))
 def test_recurrent_masks(name, shape):
     if name == "ConvLSTM1D" and shape == (1, 6):  # Keras's scan refuses it
         shape = (4, 6, 1)

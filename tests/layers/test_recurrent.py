@@ -111,7 +111,7 @@ CONFIG_ROWS = ROWS | {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("row", mostly_slow(ROWS, list(ROWS)[::2]))
+@pytest.mark.parametrize("row", mostly_slow(ROWS, list(ROWS)[::3]))
 def test_values(row):
     x = data(B, T, C)
     layer, reference = with_equal_weights(ROWS[row], x)
@@ -154,7 +154,9 @@ def test_config(row):
     assert again.get_config() == layer.get_config()
 
 
-@pytest.mark.parametrize("row", ["simple", "lstm", "gru", "gru_before", "rnn_stack", "bi_sum"])
+@pytest.mark.parametrize(
+    "row", mostly_slow(["simple", "lstm", "gru", "gru_before", "rnn_stack", "bi_sum"], ["lstm"])
+)
 def test_gradients(row):
     x = data(B, T, C)
     layer, reference = with_equal_weights(ROWS[row], x)
@@ -509,6 +511,7 @@ def test_cudnn_gets_what_the_plain_loop_gets(arguments, gpu):
         assert gpu == []
 
 
+@pytest.mark.slow
 def test_derivatives_with_cudnn(gpu):
     """First derivatives use the kernels; vmap, tangents and second derivatives the plain path."""
     x, start = data(T, B, C), data(2, B, 3, seed=1)

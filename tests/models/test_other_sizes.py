@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from compare import mostly_slow
 
 import hornbeam as hb
 
@@ -23,7 +24,7 @@ STACKS = {  # the layers, a first batch, a batch of other sizes
 
 
 @pytest.mark.parametrize("how", ["batch", "build"])
-@pytest.mark.parametrize("name", STACKS)
+@pytest.mark.parametrize("name", mostly_slow(STACKS, ["steps"]))
 def test_batches_of_other_sizes(tmp_path, name, how):
     make, first, second = STACKS[name]
     model = hb.Sequential(make())

@@ -62,7 +62,7 @@ def close(ours, theirs):
 @pytest.mark.parametrize(
     ("name", "args", "settings"),
     [
-        pytest.param(*row, id=f"{row[0]}-{i}", marks=pytest.mark.slow if i % 2 else ())
+        pytest.param(*row, id=f"{row[0]}-{i}", marks=pytest.mark.slow if i % 4 else ())
         for i, row in enumerate(ROWS)
     ],
 )

@@ -278,6 +278,7 @@ def test_errors_stay_readable():
     assert len(str(caught.value)) < 4_100
 
 
+@pytest.mark.slow
 def test_a_trusted_file_may_claim_room(tmp_path):
     import zipfile
 

@@ -82,7 +82,7 @@ def load(lib, path, **kwargs):
     return (hb.saving.load_model if lib is hb else keras.models.load_model)(path, **kwargs)
 
 
-@pytest.mark.parametrize("kind", [stack, graph])
+@pytest.mark.parametrize("kind", mostly_slow([stack, graph], [graph]))
 @pytest.mark.parametrize("extension", [".keras", ".h5"])
 @pytest.mark.parametrize(("writer", "reader"), [(hb, hb), (hb, keras), (keras, hb)])
 def test_whole_model(models, tmp_path, writer, reader, kind, extension):
@@ -98,7 +98,7 @@ def test_whole_model(models, tmp_path, writer, reader, kind, extension):
         np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
 
 
-@pytest.mark.parametrize("kind", [stack, graph])
+@pytest.mark.parametrize("kind", mostly_slow([stack, graph], [graph]))
 @pytest.mark.parametrize("name", ["w.weights.h5", "w.keras"])
 @pytest.mark.parametrize(("writer", "reader"), [(hb, hb), (hb, keras), (keras, hb)])
 def test_weights_alone(models, tmp_path, writer, reader, kind, name):

@@ -70,6 +70,27 @@ def test_function_with_a_condition_on_values_runs_as_python(tf: Any) -> None:
     assert positive_part(tf.constant([-1.0])).numpy().tolist() == [0]
 
 
+def test_function_that_needs_values_otherwise_runs_as_python(tf: Any) -> None:
+    def written(x: Any) -> Any:
+        """Write into an array in a loop; x is known, or traced."""
+        start = [tf.constant(0), tf.TensorArray(tf.float32, size=3)]
+
+        def body(i: Any, array: Any) -> Any:
+            return i + 1, array.write(i, x * tf.cast(i, tf.float32))
+
+        return tf.while_loop(lambda i, array: i < 3, body, start)[1].stack()
+
+    def by_python(x: Any) -> Any:
+        return tf.py_function(lambda a: a.numpy() * 2, [x], tf.float32)
+
+    x = tf.constant([1.0, 2.0])
+    assert written(x).numpy().tolist() == [[0, 0], [1, 2], [2, 4]]
+    with pytest.warns(UserWarning, match="while_loop: a TensorArray"):
+        assert tf.function(written)(x).numpy().tolist() == [[0, 0], [1, 2], [2, 4]]
+    with pytest.warns(UserWarning, match="py_function: its tensors have no values"):
+        assert tf.function(by_python)(x).numpy().tolist() == [2, 4]
+
+
 def test_function_checks_its_signature(tf: Any) -> None:
     class Spec:
         shape, dtype = (None, 2), "float32"
