@@ -278,7 +278,7 @@ def _differing(model: Model) -> list[str]:
 
 def _advised(lines: list[str]) -> list[str]:
     if lines:
-        lines = [*lines, "Build the network with these weights: pass the path as `weights`."]
+        lines = ["build the network with these weights: pass the path as `weights`.", *lines]
     return lines
 
 
