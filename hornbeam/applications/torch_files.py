@@ -121,10 +121,6 @@ def _of_hub(title: str, config_path: Path, path: Path) -> TorchFile:
 Rules = tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...]
 
 
-def _less(group: int) -> Callable[[re.Match[str]], int]:
-    return lambda match: int(match[group]) - 1
-
-
 def _of_resnet(m: re.Match[str]) -> str:
     stage, block, conv, kind = int(m[1]) - 1, int(m[2]) - 1, int(m[3]), m[4]
     part = f"downsample.{0 if kind == 'conv' else 1}" if conv == 0 else f"{kind}{conv}"
@@ -282,7 +278,7 @@ def _differing(model: Model) -> list[str]:
 
 def _advised(lines: list[str]) -> list[str]:
     if lines:
-        lines = [*lines, "Build the network with these weights: pass the path as `weights`."]
+        lines = ["build the network with these weights: pass the path as `weights`.", *lines]
     return lines
 
 

@@ -1,5 +1,6 @@
 """Models: functional, sequential and subclassed; cloning and summaries."""
 
+from hornbeam.models import zoo
 from hornbeam.models.clone import clone_model, model_from_config, model_from_json, model_from_yaml
 from hornbeam.models.functional import Function, Functional
 from hornbeam.models.model import Model
@@ -25,6 +26,7 @@ __all__ = [
     "save_model",
     "unfreeze",
     "with_head",
+    "zoo",
 ]
 
 MODELS = Family(
