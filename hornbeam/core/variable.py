@@ -24,7 +24,8 @@ from hornbeam.core.checks import check_choice, check_flag, check_name, check_sha
 from hornbeam.core.forks import check_not_forked
 from hornbeam.core.initial import are_delayed, initial_value
 from hornbeam.core.loading import current_loading
-from hornbeam.core.placement import dividing
+from hornbeam.core.masks import get_mask, set_mask
+from hornbeam.core.placement import dividing, moved, whole
 from hornbeam.core.tape_trace import tape_trace
 from hornbeam.core.traces import (
     accept_as_argument,
@@ -298,7 +299,7 @@ class Variable:
         pure = type(initializer).__module__ == "hornbeam.initializers" and isinstance(
             getattr(initializer, "seed", None), int | None
         )
-        return jax.jit(make, out_shardings=sharding)() if pure else jax.device_put(make(), sharding)
+        return jax.jit(make, out_shardings=sharding)() if pure else moved(make(), sharding)
 
     def __getattr__(self, name: str) -> Any:
         # Called only for a missing attribute: here, a value that was not read or assigned yet.
@@ -413,7 +414,7 @@ class Variable:
                 if not isinstance(value, jax.Array):
                     value = np.asarray(value)
                 value = value.astype(self._dtype)
-                self._value = jax.device_put(value, sharding, may_alias=False)
+                self._value = moved(value, sharding)
             self._lent, self._first_value = True, None
         return self
 
@@ -478,10 +479,10 @@ class Variable:
 
     def numpy(self) -> np.ndarray:
         """Return a copy of the value as a NumPy array."""
-        return np.array(self.value)
+        return np.array(whole(self.value))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        array = np.asarray(self.value, dtype=dtype)
+        array = np.asarray(whole(self.value), dtype=dtype)
         return array.copy() if copy else array  # `np.array(variable)` asks for a copy
 
     def __jax_array__(self) -> Any:
@@ -490,9 +491,7 @@ class Variable:
     def __repr__(self) -> str:
         overlay = _overlay.get()
         shown = (
-            "traced"
-            if overlay is not None
-            else np.array2string(np.asarray(self._value), threshold=8)
+            "traced" if overlay is not None else np.array2string(whole(self._value), threshold=8)
         )
         return (
             f"<Variable path={self.path}, shape={self._shape}, dtype={self._dtype}, value={shown}>"
@@ -595,7 +594,7 @@ def value_and_grad(
         function: Takes nothing, returns a scalar loss; with `has_aux`, a pair of loss and
             anything else.
         variables: Variables to differentiate by.
-        has_aux: Whether `function` returns a pair.
+        has_aux: Whether `function` returns a pair. Masks of tensors in its second part are kept.
         differentiate: What takes the place of `jax.value_and_grad(..., has_aux=True)`, such as
             `hornbeam.ops.rows.value_and_grad`.
 
@@ -612,17 +611,21 @@ def value_and_grad(
     variables = list(variables)
     assigned: list[Variable] = []
 
-    def pure(values: list[Any]) -> tuple[Any, tuple[Any, list[Any]]]:
+    def pure(values: list[Any]) -> tuple[Any, tuple[Any, list[Any], list[Any]]]:
         with Overlay(variables, values) as overlay:
             result = function()
             loss, aux = result if has_aux else (result, None)
         assigned[:] = overlay.assigned
-        return loss, (aux, [overlay.value_of(v) for v in assigned])
+        masks = [get_mask(x) for x in jax.tree.leaves(aux)]
+        return loss, (aux, masks, [overlay.value_of(v) for v in assigned])
 
     with autocast_scope(None):
         values = [v.value for v in variables]
     differentiate = differentiate or functools.partial(jax.value_and_grad, has_aux=True)
-    (loss, (aux, updates)), grads = differentiate(pure)(values)
+    (loss, (aux, masks, updates)), grads = differentiate(pure)(values)
+    for x, mask in zip(jax.tree.leaves(aux), masks, strict=True):
+        if mask is not None:
+            set_mask(x, mask)
     for variable, update in zip(assigned, updates, strict=True):
         variable.assign(update)
     return ((loss, aux) if has_aux else loss), grads
