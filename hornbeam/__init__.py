@@ -35,6 +35,7 @@ with _collector_paused():
         saving,
         tree,
         utils,
+        visualization,
         wrappers,
     )
     from hornbeam._version import __version__
@@ -116,6 +117,7 @@ __all__ = [
     "utils",
     "value_and_grad",
     "version",
+    "visualization",
     "wrappers",
 ]
 

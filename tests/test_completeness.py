@@ -55,6 +55,7 @@ FAMILIES = {
     "data": ("test_sources.py", "test_dataset.py"),
     "datasets": ("test_datasets.py",),
     "distribution": ("test_distribution.py",),
+    "visualization": ("test_visualization.py",),
 }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.drawing.diagram import printable
+from hornbeam.drawing.diagram import printable, text_width
 from hornbeam.drawing.figure import new_figure
 
 __all__ = ["curves_figure", "curves_svg"]
@@ -81,7 +81,8 @@ def _panel(title: str, curves: Mapping[str, Sequence[float]], x: list[float], la
     numbers = numbers[np.isfinite(numbers)]
     low, high = (float(numbers.min()), float(numbers.max())) if numbers.size else (0.0, 1.0)
     if high - low < 1e-12 * max(abs(high), 1):
-        low, high = low - 0.5, high + 0.5
+        room = abs(high) / 2 or 0.5
+        low, high = low - room, high + room
     first, last = (x[0], x[-1]) if len(x) > 1 else ((x or [0])[0] - 0.5, (x or [0])[0] + 0.5)
 
     def place(at: float, value: float) -> tuple[float, float]:
@@ -105,15 +106,20 @@ def _panel(title: str, curves: Mapping[str, Sequence[float]], x: list[float], la
     parts.append(
         f'<text x="{(_LEFT + right) / 2}" y="{bottom + 22}" text-anchor="middle">{label}</text>'
     )
+    names = []
     for index, (name, values) in enumerate(curves.items()):
         color = _COLORS[index % len(_COLORS)]
         points = np.asarray(values, dtype=float)
         shown_at = x[len(x) - len(points) :]
         parts += _lines([place(a, b) for a, b in _thinned(shown_at, points)], color)
+        names.append((name, color))
+    at = float(right)
+    for name, color in reversed(names):
         parts.append(
-            f'<text x="{right}" y="{16 + 12 * index}" text-anchor="end" fill="{color}">'
+            f'<text x="{at:.1f}" y="16" text-anchor="end" fill="{color}">'
             f"{html.escape(printable(name))}</text>"
         )
+        at -= text_width(name, 10) + 8
     return "".join(parts)
 
 
