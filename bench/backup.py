@@ -1,6 +1,6 @@
 """Measure the cost of backups: `fit` with and without `BackupAndRestore`, in turn.
 
-    script/bench backup [--pairs 15] [--seconds 1.5] [--json FILE] [--allow-percent 5]
+    script/bench backup [--pairs 15] [--seconds 1.5] [--steps N] [--json FILE] [--allow-percent 5]
 
 Both run in one process. Backups are made after each epoch, which is the default. Wall time and
 processor time (of all threads) are compared pair by pair, so other load on the machine affects both
@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -114,10 +115,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--allow-percent", type=float, default=5, help="allowed cost of backups (default 5)"
     )
+    parser.add_argument("--steps", type=int, help="steps per epoch (default 100 or more)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="file for all measured times")
     options = parser.parse_args(arguments)
     results = {}
     for workload in MODELS:
+        workload = replace(workload, steps=options.steps or workload.steps)
         results[workload.name] = result = measure(workload, options.pairs, options.seconds)
         print(
             f"{result['title']}: {result['weights MB']:.1f} MB of weights, {result['step ms']:.3f}"

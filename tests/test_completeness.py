@@ -30,7 +30,12 @@ FAMILIES = {
     "metrics": ("test_metrics.py",),
     "optimizers": ("test_optimizers.py",),
     "optimizers.schedules": ("test_optimizers.py",),
-    "callbacks": ("test_callbacks.py", "test_resume.py", "test_tensorboard.py"),
+    "callbacks": (
+        "test_callbacks.py",
+        "test_resume.py",
+        "test_orbax_checkpoint.py",
+        "test_tensorboard.py",
+    ),
     "initializers": ("test_small_parts.py", "test_signal_ops.py"),
     "regularizers": ("test_small_parts.py",),
     "constraints": ("test_small_parts.py",),

@@ -6,6 +6,7 @@ from hornbeam.callbacks.callback_list import CallbackList
 from hornbeam.callbacks.early_stopping import EarlyStopping
 from hornbeam.callbacks.history import History
 from hornbeam.callbacks.model_checkpoint import ModelCheckpoint
+from hornbeam.callbacks.orbax_checkpoint import OrbaxCheckpoint
 from hornbeam.callbacks.progbar_logger import ProgbarLogger
 from hornbeam.callbacks.rates import LearningRateScheduler, ReduceLROnPlateau
 from hornbeam.callbacks.remote_monitor import RemoteMonitor
@@ -24,6 +25,7 @@ __all__ = [
     "LambdaCallback",
     "LearningRateScheduler",
     "ModelCheckpoint",
+    "OrbaxCheckpoint",
     "ProgbarLogger",
     "ReduceLROnPlateau",
     "RemoteMonitor",

@@ -7,15 +7,15 @@ import warnings
 from typing import Any
 
 from hornbeam import errors
-from hornbeam.callbacks.monitor import MonitorCallback
+from hornbeam.callbacks.saving_callback import SavingCallback
 from hornbeam.checked import unexpected
 from hornbeam.core.results import Results
-from hornbeam.typing import FilePath, Logs
+from hornbeam.typing import FilePath
 
 __all__ = ["ModelCheckpoint"]
 
 
-class ModelCheckpoint(MonitorCallback):
+class ModelCheckpoint(SavingCallback):
     """Saves the model, or its weights, after epochs or batches.
 
     Args:
@@ -43,8 +43,10 @@ class ModelCheckpoint(MonitorCallback):
         save_best_only: bool = False, save_weights_only: bool = False, mode: str = "auto",
         save_freq: int | str = "epoch", initial_value_threshold: float | None = None, **kwargs: Any,
     ):  # fmt: skip
-        super().__init__(monitor, mode)
-        self.period = kwargs.pop("period", 1)
+        period = kwargs.pop("period", 1)
+        super().__init__(
+            monitor, verbose, save_best_only, mode, save_freq, initial_value_threshold, period
+        )
         dropped = [old for old in ("options", "load_weights_on_restart") if old in kwargs]
         if dropped:
             warnings.warn(
@@ -54,19 +56,8 @@ class ModelCheckpoint(MonitorCallback):
             )
         if unknown := sorted(set(kwargs) - set(dropped)):
             raise unexpected(ModelCheckpoint, unknown)
-        if save_freq != "epoch" and (not isinstance(save_freq, int) or save_freq < 1):
-            raise ValueError(
-                "ModelCheckpoint: `save_freq` must be 'epoch' or a number of batches, received"
-                f" {save_freq!r}."
-            )
         self.filepath = os.fspath(filepath)
-        self.verbose, self.save_best_only, self.save_weights_only = (
-            verbose,
-            save_best_only,
-            save_weights_only,
-        )
-        self.save_freq: Any = save_freq
-        self.best = initial_value_threshold
+        self.save_weights_only = save_weights_only
         endings = (
             (".weights.h5", ".h5", ".hdf5") if save_weights_only else (".keras", ".h5", ".hdf5")
         )
@@ -75,43 +66,6 @@ class ModelCheckpoint(MonitorCallback):
                 f"ModelCheckpoint: `filepath` must end in one of {endings}"
                 f"{' (weights only)' if save_weights_only else ''}, received {self.filepath!r}."
             )
-        self._epoch = self._batches = 0
-        self.samples_only = save_freq == "epoch"
-
-    _without_value = " The model is saved each time instead."
-
-    # Between two saves it only counts steps.
-    observes_only = True
-    _STATE = ("best", "_batches")
-
-    @property
-    def watches(self) -> bool:
-        return self.save_best_only
-
-    def steps_until_action(self) -> int | None:
-        return (
-            None if self.save_freq == "epoch" else self.save_freq - self._batches % self.save_freq
-        )
-
-    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
-        self._epoch = epoch
-
-    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
-        if self._should_save_on_batch(batch):
-            self._save_model(self._epoch, batch, logs)
-
-    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        if self.save_freq == "epoch" and (epoch + 1) % self.period == 0:
-            self._save_model(epoch, None, logs)
-
-    # The names of the steps of a save are Keras's, because subclasses override them.
-
-    def _should_save_on_batch(self, batch: int) -> bool:
-        """Count a batch, and return whether a save follows it."""
-        if self.save_freq == "epoch":
-            return False
-        self._batches += 1
-        return self._batches % self.save_freq == 0
 
     def _save_model(self, epoch: int, batch: int | None, logs: Any) -> None:
         """Save the model, if it is to be saved."""
@@ -139,34 +93,3 @@ class ModelCheckpoint(MonitorCallback):
                 f"ModelCheckpoint: `filepath` {self.filepath!r} has the unknown field {error};"
                 f" available are {sorted(fields)}."
             ) from None
-
-    def _should_save_model(self, epoch: int, batch: int | None, logs: Any, filepath: str) -> bool:
-        """Return whether the model is to be saved; a new best value is kept."""
-        if not self.save_best_only:
-            self._tell(f"Epoch {epoch + 1}: saving to {filepath}")
-            return True
-        value = self.value(logs)
-        if value is None:
-            if self._expected and batch is None:  # this epoch is not validated
-                return False
-            self._tell(f"Epoch {epoch + 1}: saving to {filepath}")
-            return True
-        if not self.is_better(value, self.best):
-            self._tell(f"Epoch {epoch + 1}: {self.monitor} did not improve from {self.best:.5f}")
-            return False
-        before = "inf" if self.best is None else f"{self.best:.5f}"
-        self._tell(
-            f"Epoch {epoch + 1}: {self.monitor} improved from {before} to {value:.5f},"
-            f" saving to {filepath}"
-        )
-        self.best = value
-        return True
-
-    @property
-    def _current_epoch(self) -> int:
-        """Number of the epoch, from 0."""
-        return self._epoch
-
-    def _tell(self, text: str) -> None:
-        if self.verbose > 0:
-            print(f"\n{text}")  # the progress bar's line is not ended yet

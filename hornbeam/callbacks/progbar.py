@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import sys
 import time
@@ -10,19 +11,27 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Progbar"]
+from hornbeam.callbacks.notebook_bar import Page, in_notebook
+from hornbeam.settings import is_interactive_logging_enabled
+
+__all__ = ["Progbar", "write_line"]
 
 
 class Progbar:
     """Shows how far a loop is, and values beside it.
 
+    A notebook shows it as HTML, in one place of the page.
+
     Args:
         target: Number of steps, `None` where unknown.
         width: Width of the bar in characters.
         verbose: 0 silent, 1 a bar, 2 one line at the end.
-        interval: Least seconds between two drawings.
-        stateful_metrics: Kept for Keras's signature: values are shown as they are given.
-        stateless_metrics: Likewise. Only one of both lists may be given.
+        interval: Least seconds between two drawings. With `verbose=2`, lines come at the end only,
+            unless an interval of a second or more is given.
+        stateful_metrics: Names of values that are shown as they are given. Of the others, the mean
+            over the steps so far is shown, and at the end the last value. Default: none.
+        stateless_metrics: Names of the values whose mean is shown; the others are shown as they
+            are given. Only one of both lists may be given.
         unit_name: Word for a step.
 
     Raises:
@@ -33,7 +42,7 @@ class Progbar:
     """
 
     def __init__(
-        self, target: int | None, width: int = 20, verbose: int = 1, interval: float = 0.1,
+        self, target: int | None, width: int = 20, verbose: int = 1, interval: float = 0.05,
         stateful_metrics: Sequence[str] | None = None,
         stateless_metrics: Sequence[str] | None = None, unit_name: str = "step",
     ):  # fmt: skip
@@ -44,15 +53,21 @@ class Progbar:
             )
         self.target, self.width, self.verbose, self.interval = target, width, verbose, interval
         self.unit_name = unit_name
+        self._as_given, self._averaged = stateful_metrics, stateless_metrics
+        self._values: dict[str, tuple[Any, float]] = {}  # the sum over steps, and their number
+        self.page: Page | None = None  # where a notebook shows the bar; made when it is needed
         self._start = time.perf_counter()
-        self._drawn = 0.0
+        # A long interval is one between lines, of which none is wanted at once.
+        self._drawn = self._start if interval >= 1 else 0.0
         self._length = 0
         self._seen = 0
         self._first: tuple[float, int] | None = None  # when the first step was done, and its number
 
     def due(self) -> bool:
         """Return whether `interval` has passed since the last drawing."""
-        return self.verbose == 1 and time.perf_counter() - self._drawn >= self.interval
+        by_line = self.verbose == 2 or not is_interactive_logging_enabled()
+        draws = self.verbose != 0 and (not by_line or self.interval >= 1)
+        return draws and time.perf_counter() - self._drawn >= self.interval
 
     def update(
         self,
@@ -61,32 +76,45 @@ class Progbar:
         finalize: bool | None = None,
     ) -> None:
         """Show step `current` and `values`; `finalize` ends the line (by default at the target)."""
-        self._seen = current
-        self.note(current)
         if finalize is None:
             finalize = self.target is not None and current >= self.target
-        if (
-            self.verbose == 0
-            or (self.verbose == 2 and not finalize)
-            or (not finalize and not self.due())
-        ):
+        self._remember(current - self._seen, values or (), finalize)
+        self._seen = current
+        self.note(current)
+        if self.verbose == 0 or (not finalize and not self.due()):
             return
         self._drawn = now = time.perf_counter()
         elapsed = now - self._start
-        shown = [f"{name}: {_number(value)}" for name, value in values or ()]
+        shown = [f"{name}: {_number(value, n)}" for name, (value, n) in self._values.items()]
         total = self.target if self.target is not None else "?"
         count = f"{current}/{total}".rjust(2 * len(str(total)) + 1)
         pace = elapsed / max(current, 1) if finalize else self._pace(now, current)
         speed = f"{_time(pace)}/{self.unit_name}"
-        if self.verbose == 2:
-            sys.stdout.write(" - ".join([count, _clock(elapsed), speed, *shown]) + "\n")
+        if self.verbose == 2 or not is_interactive_logging_enabled():
+            write_line(" - ".join([count, _clock(elapsed), speed, *shown]))
         else:
             clock = _clock(elapsed)
             if not finalize and self.target:
                 clock = _clock(pace * (self.target - current)) if self._paced(current) else ""
             clock = f" {clock}" if clock else ""
-            self._draw([f"{count}{self._bar(current)}{clock} {speed}", *shown], finalize)
+            bar = "" if in_notebook() else self._bar(current)
+            self._draw([f"{count}{bar}{clock} {speed}", *shown], finalize)
         sys.stdout.flush()
+
+    def _remember(self, steps: int, values: Sequence[tuple[str, Any]], last: bool) -> None:
+        """Add values of some steps to those before them."""
+        for name, value in values:
+            as_given = (
+                name not in self._averaged
+                if self._averaged is not None
+                else name in (self._as_given or ())
+            )
+            if as_given or last or not _is_number(value):
+                self._values[name] = (value, 1)
+            else:
+                total, number = self._values.get(name, (0.0, 0))
+                weight = max(steps, 1)
+                self._values[name] = (total + value * weight, number + weight)
 
     def note(self, current: int) -> None:
         """Note that step `current` is done. The time until the first note, in which programs are
@@ -112,10 +140,17 @@ class Progbar:
 
     def _draw(self, parts: list[str], finalize: bool) -> None:
         """Draw over the line; in a terminal, no line is wider than it."""
+        if in_notebook():
+            self.page = self.page or Page()
+            self.page.show(" - ".join(parts), self._seen, self.target, finalize)
+            return
         lines = [" - ".join(parts)]
         if sys.stdout.isatty():
             width = shutil.get_terminal_size().columns - 1
             lines = _filled(parts, width) if finalize else [lines[0][:width]]
+        elif self.interval >= 1:  # a file: a line now and then, none of which is drawn over
+            sys.stdout.write(f"{lines[0]}\n")
+            return
         # Blank out what a longer line left behind.
         padding = " " * max(0, self._length - len(lines[0]))
         sys.stdout.write(f"\r{lines[0]}{padding}" + "".join(f"\n{line}" for line in lines[1:]))
@@ -138,7 +173,23 @@ def _filled(parts: list[str], width: int) -> list[str]:
     return lines
 
 
-def _number(value: Any) -> str:
+def write_line(text: str) -> None:
+    """Print a line, or log it, after `disable_interactive_logging`."""
+    if is_interactive_logging_enabled():
+        sys.stdout.write(f"{text}\n")
+    else:
+        logging.getLogger("hornbeam").info(text)
+
+
+def _is_number(value: Any) -> bool:
+    return not isinstance(value, (str, bytes)) and value is not None
+
+
+def _number(total: Any, steps: float) -> str:
+    """Return a mean as text, and what is no number as it is."""
+    if not _is_number(total):
+        return str(total)
+    value = total if steps == 1 else np.asarray(total) / steps
     if np.ndim(value):
         return np.array2string(np.asarray(value), precision=4, threshold=6)
     value = float(value)

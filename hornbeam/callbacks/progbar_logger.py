@@ -5,14 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from hornbeam.callbacks.callback import Callback
-from hornbeam.callbacks.progbar import Progbar
+from hornbeam.callbacks.notebook_bar import Page, in_notebook
+from hornbeam.callbacks.progbar import Progbar, write_line
+from hornbeam.settings import output_is_terminal
 from hornbeam.typing import Logs
 
 __all__ = ["ProgbarLogger"]
 
 
 class ProgbarLogger(Callback):
-    """Shows progress: a bar in a terminal (`verbose=1`), a line an epoch (`verbose=2`).
+    """Shows progress: a bar in a terminal or a notebook (`verbose=1`), a line an epoch
+    (`verbose=2`). Where the output is a file or a pipe, epochs that take minutes write a line a
+    minute.
 
     Args:
         count_mode: `"steps"`; `"samples"` of Keras 2 counts steps too.
@@ -37,13 +41,19 @@ class ProgbarLogger(Callback):
                 f" {count_mode!r}."
             )
         self._bar: Progbar | None = None
+        self._page: Page | None = None  # where a notebook shows all epochs of a training
         self._in_training = False
         self._done = 0
 
     def _start(self) -> None:
+        # In a file, a line a minute shows that a long epoch goes on.
+        interval = 0.05 if output_is_terminal() else 60.0
+        # Results are means already.
         self._bar = Progbar(
-            self.params.get("steps"), verbose=self.params.get("verbose", 1), unit_name="step"
-        )
+            self.params.get("steps"), verbose=self.params.get("verbose", 1),
+            stateless_metrics=(), interval=interval,
+        )  # fmt: skip
+        self._bar.page = self._page
         self._done = 0
 
     def _advance(self, batch: int, logs: Any) -> None:
@@ -60,15 +70,25 @@ class ProgbarLogger(Callback):
             self._bar.target = self._done
         self._bar.update(self._bar.target, list((logs or {}).items()), finalize=True)
 
+    def _head(self, text: str) -> None:
+        """Show a line above the bar."""
+        if self._page is not None:
+            self._page.add(text)
+        else:
+            write_line(text)
+
     def on_train_begin(self, logs: Logs = None) -> None:
         self._in_training = True
+        if self.params.get("verbose") == 1 and in_notebook():
+            self._page = Page()
 
     def on_train_end(self, logs: Logs = None) -> None:
         self._in_training = False
+        self._page = None
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         if self.params.get("verbose") and self.params.get("epochs", 1) > 1:
-            print(f"Epoch {epoch + 1}/{self.params['epochs']}")
+            self._head(f"Epoch {epoch + 1}/{self.params['epochs']}")
         self._start()
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:

@@ -138,14 +138,23 @@ def _is_elsewhere(array: Any) -> bool:
 
 
 def whole(array: Any) -> np.ndarray:
-    """Return an array on the host. Parts in other processes are gathered, by all together."""
-    if _is_elsewhere(array) and not array.is_fully_replicated:
-        mesh: Any = array.sharding
-        everywhere = jax.sharding.NamedSharding(mesh.mesh, jax.sharding.PartitionSpec())
-        if (team := running_team()) is not None:
-            team.meet(f"the gathering of an array of shape {array.shape}")
-        array = jax.jit(lambda a: a, out_shardings=everywhere)(array)
-    return np.asarray(array)
+    """Return an array on the host. Parts in other processes are gathered, by all together.
+
+    Parts of this process are joined here. JAX would keep the joined copy as long as the array
+    itself, so a model that was saved once would stay whole in the memory of the host.
+    """
+    if not isinstance(array, jax.Array) or array.is_fully_replicated:
+        return np.asarray(array)
+    if array.is_fully_addressable:
+        joined = np.empty(array.shape, array.dtype)
+        for part in array.addressable_shards:
+            joined[part.index] = part.data
+        return joined
+    mesh: Any = array.sharding
+    everywhere = jax.sharding.NamedSharding(mesh.mesh, jax.sharding.PartitionSpec())
+    if (team := running_team()) is not None:
+        team.meet(f"the gathering of an array of shape {array.shape}")
+    return np.asarray(jax.jit(lambda a: a, out_shardings=everywhere)(array))
 
 
 def place_variables(placement: Placement, variables: list[Variable]) -> None:
@@ -237,7 +246,7 @@ def read_shared(
     missing = -rows % placement.num_model_replicas
     full = (*shape[:axis], rows + missing, *shape[axis + 1 :])
 
-    def part(index: tuple[slice, ...]) -> np.ndarray:
+    def part(index: Any) -> np.ndarray:
         first, end, _ = index[axis].indices(full[axis])
         known = slice(min(first, rows), min(end, rows))
         found = read((*index[:axis], known, *index[axis + 1 :]))

@@ -24,6 +24,7 @@ from hornbeam.core.checks import check_choice, check_flag, check_name, check_sha
 from hornbeam.core.forks import check_not_forked
 from hornbeam.core.initial import are_delayed, initial_value
 from hornbeam.core.loading import current_loading
+from hornbeam.core.masks import get_mask, set_mask
 from hornbeam.core.placement import dividing, moved, whole
 from hornbeam.core.tape_trace import tape_trace
 from hornbeam.core.traces import (
@@ -593,7 +594,7 @@ def value_and_grad(
         function: Takes nothing, returns a scalar loss; with `has_aux`, a pair of loss and
             anything else.
         variables: Variables to differentiate by.
-        has_aux: Whether `function` returns a pair.
+        has_aux: Whether `function` returns a pair. Masks of tensors in its second part are kept.
         differentiate: What takes the place of `jax.value_and_grad(..., has_aux=True)`, such as
             `hornbeam.ops.rows.value_and_grad`.
 
@@ -610,17 +611,21 @@ def value_and_grad(
     variables = list(variables)
     assigned: list[Variable] = []
 
-    def pure(values: list[Any]) -> tuple[Any, tuple[Any, list[Any]]]:
+    def pure(values: list[Any]) -> tuple[Any, tuple[Any, list[Any], list[Any]]]:
         with Overlay(variables, values) as overlay:
             result = function()
             loss, aux = result if has_aux else (result, None)
         assigned[:] = overlay.assigned
-        return loss, (aux, [overlay.value_of(v) for v in assigned])
+        masks = [get_mask(x) for x in jax.tree.leaves(aux)]
+        return loss, (aux, masks, [overlay.value_of(v) for v in assigned])
 
     with autocast_scope(None):
         values = [v.value for v in variables]
     differentiate = differentiate or functools.partial(jax.value_and_grad, has_aux=True)
-    (loss, (aux, updates)), grads = differentiate(pure)(values)
+    (loss, (aux, masks, updates)), grads = differentiate(pure)(values)
+    for x, mask in zip(jax.tree.leaves(aux), masks, strict=True):
+        if mask is not None:
+            set_mask(x, mask)
     for variable, update in zip(assigned, updates, strict=True):
         variable.assign(update)
     return ((loss, aux) if has_aux else loss), grads

@@ -177,8 +177,9 @@ class Loss(_Captured):
         y_true, y_pred = tree.map_structure(
             self._to_dtype, (number_lists(y_true), number_lists(y_pred))
         )
-        if sample_weight is not None and self._averages_numbers():
-            y_true, y_pred = one_number_a_row(y_true, y_pred, sample_weight)
+        for factor in (sample_weight, mask):
+            if factor is not None and self._averages_numbers():
+                y_true, y_pred = one_number_a_row(y_true, y_pred, factor)
         values = self.call(y_true, y_pred)
         own = get_mask(values)
         if mask is None or own is None:

@@ -14,7 +14,7 @@ from hornbeam.core.convert import convert
 from hornbeam.core.loading import pay_for
 from hornbeam.losses.loss import expand_weights
 from hornbeam.losses.targets import match_ranks
-from hornbeam.metrics.metric import Metric, divide_no_nan
+from hornbeam.metrics.metric import Metric, divide_no_nan, masked_weights
 from hornbeam.typing import Policy, Structure, Tensor
 
 __all__ = [
@@ -154,6 +154,7 @@ class _OneCount(Metric):
         )
 
     def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor = None) -> None:
+        sample_weight = masked_weights(y_pred, sample_weight, self.dtype)
         counts = confusion_counts(y_true, y_pred, self._thresholds, sample_weight)
         self.accumulator.assign_add(counts[self._kind])
 
@@ -259,6 +260,7 @@ class _Ratio(_Counted):
         self._add_counts((len(self._thresholds),))
 
     def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor = None) -> None:
+        sample_weight = masked_weights(y_pred, sample_weight, self.dtype)
         self._count(y_true, y_pred, sample_weight, top_k=self.top_k, class_id=self.class_id)
 
     def result(self) -> Structure:
@@ -339,6 +341,7 @@ class _AtValue(_Counted):
         self._add_counts((len(self._thresholds),))
 
     def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor = None) -> None:
+        sample_weight = masked_weights(y_pred, sample_weight, self.dtype)
         self._count(y_true, y_pred, sample_weight, class_id=self.class_id)
 
     def result(self) -> Structure:
@@ -567,6 +570,7 @@ class AUC(_Counted):
         return list(self._thresholds)
 
     def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor = None) -> None:
+        sample_weight = masked_weights(y_pred, sample_weight, self.dtype)
         y_pred = convert(y_pred)
         if self.from_logits:
             y_pred = jax.nn.sigmoid(y_pred)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from hornbeam import settings
 from hornbeam.checked import Positive, Range, checked
 from hornbeam.core.convert import convert
-from hornbeam.metrics.metric import Metric
+from hornbeam.metrics.metric import Metric, masked_weights
 from hornbeam.typing import Policy, Structure, Tensor
 
 __all__ = ["F1Score", "FBetaScore"]
@@ -77,6 +77,7 @@ class FBetaScore(Metric):
         self._built = True
 
     def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor = None) -> None:
+        sample_weight = masked_weights(y_pred, sample_weight, self.dtype)
         y_pred = convert(y_pred).astype(self.dtype)
         y_pred = y_pred[:, None] if y_pred.ndim == 1 else y_pred
         shape = y_pred.shape

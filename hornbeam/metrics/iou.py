@@ -12,7 +12,7 @@ from hornbeam.core.convert import convert
 from hornbeam.core.loading import pay_for
 from hornbeam.dtypes import is_float
 from hornbeam.losses.loss import expand_weights
-from hornbeam.metrics.metric import Metric, divide_no_nan
+from hornbeam.metrics.metric import Metric, divide_no_nan, masked_weights
 from hornbeam.typing import Policy, Structure, Tensor
 
 __all__ = ["BinaryIoU", "IoU", "MeanIoU", "OneHotIoU", "OneHotMeanIoU"]
@@ -76,6 +76,7 @@ class IoU(Metric):
         )
 
     def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor = None) -> None:
+        sample_weight = masked_weights(y_pred, sample_weight, self._float)
         y_true, y_pred = convert(y_true), convert(y_pred)
         if not self.sparse_y_true:
             y_true = jnp.argmax(y_true, axis=self.axis)
@@ -178,7 +179,8 @@ class BinaryIoU(IoU):
         self.threshold = threshold
 
     def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor = None) -> None:
-        super().update_state(y_true, convert(y_pred) >= self.threshold, sample_weight)
+        weights = masked_weights(y_pred, sample_weight, self._float)
+        super().update_state(y_true, convert(y_pred) >= self.threshold, weights)
 
 
 class OneHotIoU(IoU):

@@ -8,16 +8,18 @@ from typing import Any, Self
 import jax.numpy as jnp
 
 from hornbeam.checked import checked
+from hornbeam.core.convert import convert
+from hornbeam.core.masks import get_mask
 from hornbeam.core.naming import auto_name, name_scope
 from hornbeam.core.variable import Overlay, Variable
 from hornbeam.dtype_policies import DTypePolicy
 from hornbeam.dtypes import standardize_dtype
-from hornbeam.losses.loss import policy_of
+from hornbeam.losses.loss import expand_weights, policy_of
 from hornbeam.objects.constructor import constructor_config, from_constructor_config
 from hornbeam.older_words import older_words
 from hornbeam.typing import DType, Identifier, Policy, Structure, Tensor
 
-__all__ = ["Metric", "divide_no_nan"]
+__all__ = ["Metric", "divide_no_nan", "masked_weights", "times_mask"]
 
 
 def divide_no_nan(a: Tensor, b: Tensor) -> Tensor:
@@ -28,6 +30,33 @@ def divide_no_nan(a: Tensor, b: Tensor) -> Tensor:
         0.0
     """
     return jnp.where(b == 0, 0.0, a / jnp.where(b == 0, 1.0, b))
+
+
+def masked_weights(y_pred: Tensor, sample_weight: Tensor, dtype: str) -> Tensor:
+    """Return the weights times the mask that is attached to the predictions, if there is one.
+
+    Args:
+        y_pred: Predictions.
+        sample_weight: Weights, or `None`.
+        dtype: Dtype of the result.
+    """
+    return times_mask(sample_weight, get_mask(y_pred), dtype)
+
+
+def times_mask(sample_weight: Tensor, mask: Tensor, dtype: str) -> Tensor:
+    """Return weights times a mask; the one with fewer axes applies to whole rows of the other.
+
+    Example:
+        >>> times_mask(jnp.ones((2, 3)), jnp.array([True, False]), "float32").sum(axis=1).tolist()
+        [3.0, 0.0]
+    """
+    if mask is None:
+        return sample_weight
+    factor = convert(mask).astype(dtype)
+    if sample_weight is None:
+        return factor
+    weights = expand_weights(factor, convert(sample_weight).astype(dtype))
+    return weights * expand_weights(weights, factor)
 
 
 class _Captured:

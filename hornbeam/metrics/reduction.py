@@ -13,9 +13,9 @@ from hornbeam.core.convert import convert
 from hornbeam.core.masks import get_mask
 from hornbeam.core.naming import to_snake_case
 from hornbeam.dtypes import is_float
-from hornbeam.losses.loss import expand_weights, number_lists
+from hornbeam.losses.loss import number_lists
 from hornbeam.losses.targets import averages_numbers, one_number_a_row
-from hornbeam.metrics.metric import Metric, divide_no_nan
+from hornbeam.metrics.metric import Metric, divide_no_nan, times_mask
 from hornbeam.objects.configuration import serialize
 from hornbeam.typing import Policy, Structure, Tensor
 
@@ -163,25 +163,18 @@ class MeanMetricWrapper(Mean):
         if getattr(y_true, "ndim", 0) == getattr(y_pred, "ndim", 0) == 1 and not self.compares_rows:
             # One number per sample: each is a row of its own, so that each weight counts.
             y_true, y_pred = y_true[:, None], y_pred[:, None]
-        elif sample_weight is not None and averages_numbers(self.fn, self._fn_kwargs):
-            y_true, y_pred = one_number_a_row(y_true, y_pred, sample_weight)
+        elif averages_numbers(self.fn, self._fn_kwargs):
+            for factor in (sample_weight, mask):
+                if factor is not None:
+                    y_true, y_pred = one_number_a_row(y_true, y_pred, factor)
         values = convert(self.fn(y_true, y_pred, **self._fn_kwargs))
         for factor in (mask, get_mask(values)):
-            if factor is not None:
-                factor = convert(factor).astype(self.dtype)
-                sample_weight = factor if sample_weight is None else _times(sample_weight, factor)
+            sample_weight = times_mask(sample_weight, factor, self.dtype)
         super().update_state(values, sample_weight=sample_weight)
 
     def get_config(self) -> dict[str, Any]:
         extra = {key: serialize(value) for key, value in self._fn_kwargs.items()}
         return {**super().get_config(), **extra}
-
-
-def _times(weights: Any, factor: Any) -> Any:
-    """Return weights times a mask; the one with fewer axes applies to whole rows of the other."""
-    weights = convert(weights).astype(factor.dtype)
-    weights = expand_weights(factor, weights)
-    return weights * expand_weights(weights, factor)
 
 
 class FunctionMean(MeanMetricWrapper):

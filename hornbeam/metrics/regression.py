@@ -16,7 +16,7 @@ from hornbeam.core.convert import convert
 from hornbeam.core.masks import set_mask
 from hornbeam.losses.loss import expand_weights
 from hornbeam.losses.targets import as_float, match_ranks
-from hornbeam.metrics.metric import Metric, divide_no_nan
+from hornbeam.metrics.metric import Metric, divide_no_nan, masked_weights
 from hornbeam.metrics.reduction import FunctionMean, Mean, mean_class, wide
 from hornbeam.typing import Policy, Structure, Tensor
 
@@ -379,6 +379,7 @@ class RootMeanSquaredError(Mean):
     def update_state(  # type: ignore[override]  # targets and predictions, not values
         self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor = None
     ) -> None:
+        sample_weight = masked_weights(y_pred, sample_weight, self.dtype)
         y_true, y_pred = _matched(wide(y_true, self.dtype), wide(y_pred, self.dtype))
         super().update_state(jnp.square(y_true - y_pred), sample_weight=sample_weight)
 
@@ -431,6 +432,7 @@ class R2Score(Metric):
         self._built = False
 
     def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor = None) -> None:
+        sample_weight = masked_weights(y_pred, sample_weight, self.dtype)
         y_true, y_pred = _matched(wide(y_true, self.dtype), wide(y_pred, self.dtype))
         if y_true.ndim == 1:
             y_true, y_pred = y_true[:, None], y_pred[:, None]

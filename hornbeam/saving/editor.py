@@ -15,7 +15,8 @@ from hornbeam.optional import h5py_library
 from hornbeam.saving.archive import opened_parts
 from hornbeam.saving.disk import kind_of, written_aside
 from hornbeam.saving.hdf5 import Dataset, Group, open_hdf5
-from hornbeam.saving.layout import file_label, read_array, walk, write_array
+from hornbeam.saving.layout import file_label, walk
+from hornbeam.saving.stores import read_array, write_array
 from hornbeam.typing import FilePath
 
 if TYPE_CHECKING:

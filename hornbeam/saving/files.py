@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hornbeam import errors
 from hornbeam.checked import Positive, check
+from hornbeam.core.placement import placement_scope
 from hornbeam.errors import FileError
 from hornbeam.layers.layer import Layer
 from hornbeam.objects.guard import checked_model, guarded_file, one_error
@@ -21,6 +22,7 @@ from hornbeam.saving.h5 import (
     save_layered_weights,
 )
 from hornbeam.saving.layout import check_built, parts_of
+from hornbeam.saving.orbax import load_orbax, load_orbax_weights, orbax_step
 from hornbeam.saving.safetensors import load_safetensors, looks_like_safetensors, save_safetensors
 from hornbeam.saving.shards import index_of, load_shards, save_shards
 from hornbeam.saving.streams import is_stream, read_path, written_path
@@ -118,10 +120,11 @@ def load_model(
     compile: bool = True,
     safe_mode: bool = True,
 ) -> Model:
-    """Return the model in a `.keras` or `.h5` file.
+    """Return the model in a `.keras` or `.h5` file, or in a checkpoint of Orbax.
 
     Args:
-        filepath: Path of the file, or a file that is open in binary mode, such as `io.BytesIO`.
+        filepath: Path of the file, of a folder of checkpoints (the newest counts), or a file that
+            is open in binary mode, such as `io.BytesIO`.
         custom_objects: Custom classes and functions by name, in addition to registered ones.
         compile: Whether the model is compiled as it was when it was saved.
         safe_mode: If false, the file is trusted like a program: functions that Keras stored as
@@ -151,6 +154,8 @@ def load_model(
     if kind == "unknown":
         raise FileError(f"'{path}' is neither a `.keras` nor an `.h5` file.{_hint(path)}")
     load = load_h5 if kind == "h5" else load_archive
+    if kind == "folder" and orbax_step(path) is not None:
+        load = load_orbax
     with guarded_file(path, safe_mode):
         model = load(path, custom_objects=custom_objects, compile=compile, safe_mode=safe_mode)
         return checked_model(model, f"'{os.path.basename(path)}'", ("model", "feature space"))
@@ -238,7 +243,8 @@ def save_weights(
 def load_weights(
     model: Model, filepath: FilePath, skip_mismatch: bool = False, **kwargs: Any
 ) -> None:
-    """Load weights into a built model from `.weights.h5`, `.h5`, `.keras` or `.safetensors`.
+    """Load weights into a built model from `.weights.h5`, `.h5`, `.keras` or `.safetensors`, or
+    from a checkpoint of Orbax.
 
     The optimizer's state is loaded too, if the file has it and the model is compiled. The optimizer
     keeps the learning rate that it has. A state that does not fit is named in a warning.
@@ -273,19 +279,21 @@ def load_weights(
     kind = kind_of(path)
     if kind == "unknown" and str(path).endswith(".weights.json"):
         check_built(model, "load_weights")
-        with one_error(f"'{os.path.basename(path)}'"):
+        with one_error(f"'{os.path.basename(path)}'"), placement_scope(model.distribution):
             load_shards(model, path, skip_mismatch, by_name, skipped)
         return
     if kind == "unknown" and not looks_like_safetensors(path):
         raise FileError(f"'{path}' is neither an `.h5` nor a `.keras` nor a `.safetensors` file.")
     check_built(model, "load_weights")
-    with one_error(f"'{os.path.basename(path)}'"):
+    with one_error(f"'{os.path.basename(path)}'"), placement_scope(model.distribution):
         if kind == "unknown":
             if skipped:
                 raise ValueError("load_weights: `objects_to_skip` needs a '.weights.h5' file.")
             load_safetensors(model, path, skip_mismatch, by_name)
         else:
             load = load_h5_weights if kind == "h5" else load_archive_weights
+            if kind == "folder" and orbax_step(path) is not None:
+                load = load_orbax_weights
             load(model, path, skip_mismatch, by_name, skipped)
 
 

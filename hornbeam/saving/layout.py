@@ -14,19 +14,17 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jax.numpy as jnp
-import numpy as np
-
 from hornbeam.core.naming import to_snake_case
 from hornbeam.core.variable import Variable
-from hornbeam.errors import FileError, listed
+from hornbeam.errors import listed
 from hornbeam.layers.adaptable import Adaptable
 from hornbeam.layers.layer import Layer
 from hornbeam.layers.state import flatten_layers, saved_variables
 from hornbeam.optimizers import Optimizer
 from hornbeam.saving.eras import Saved, older_files
 from hornbeam.saving.hdf5 import Dataset, Group
-from hornbeam.typing import ArrayLike, FilePath
+from hornbeam.saving.stores import ReadStore, WrittenStore, member, read_array
+from hornbeam.typing import FilePath
 
 if TYPE_CHECKING:
     import h5py
@@ -37,17 +35,11 @@ __all__ = [
     "Differences",
     "optimizer_mismatch",
     "parts_of",
-    "read_array",
     "read_weights",
     "walk",
-    "write_array",
     "write_weights",
 ]
 
-# Dtypes that HDF5 lacks; they are written as bytes, with the name of the dtype as an attribute.
-_NARROW = {
-    name: jnp.dtype(name) for name in ("bfloat16", "float8_e4m3fn", "float8_e5m2", "int4", "uint4")
-}
 # Attributes of the base classes that hold no parts.
 _SKIPPED = frozenset(
     ["input", "output", "inputs", "outputs", "history", "metrics", "trainable_variables"]
@@ -224,69 +216,6 @@ def _children(part: Any) -> list[tuple[str, Any]]:
     return sorted(found.items(), key=lambda item: (item[0].startswith("_"), item[0]))
 
 
-# --- arrays ---------------------------------------------------------------------------------------
-
-
-def write_array(group: h5py.Group, name: str, value: ArrayLike) -> None:
-    """Write an array; dtypes that HDF5 lacks, such as bfloat16, are stored as bytes."""
-    array = np.asarray(value)
-    dataset = group.create_dataset(name, data=array)
-    if array.dtype.kind == "V":
-        dataset.attrs["dtype"] = array.dtype.name
-
-
-def read_array(dataset: Any, dtype: str | None = None) -> np.ndarray:
-    """Read an array.
-
-    Args:
-        dataset: The HDF5 dataset.
-        dtype: The dtype of an array that was written as bytes without the dtype's name.
-
-    Raises:
-        FileError: If it does not hold numbers, or is far larger than the file.
-    """
-    if not isinstance(dataset, Dataset):
-        raise FileError(f"The file has no array at {getattr(dataset, 'name', dataset)!r}.")
-    if dataset.dtype.kind not in "biufcV":
-        raise FileError(
-            f"The array {dataset.name!r} has the dtype {dataset.dtype}; expected numbers."
-        )
-    array = np.asarray(dataset[()])
-    if array.dtype.kind == "V" and array.dtype.name not in _NARROW:
-        saved = dataset.attrs.get("dtype", dtype)
-        narrow = _NARROW.get(saved) if isinstance(saved, str) else None
-        if narrow is None or narrow.itemsize != array.itemsize:
-            raise FileError(
-                f"The array {dataset.name!r} has the unknown type {saved or array.dtype}."
-            )
-        array = array.view(narrow)
-    return array
-
-
-def member(group: Any, name: str) -> Any:
-    """Return the group or array at a path below `group`, or `None`; links are rejected."""
-    return group.get(name) if isinstance(group, Group) else None
-
-
-class _Store(Mapping):
-    """The arrays of a `vars` group by name; each is read when it is accessed."""
-
-    def __init__(self, group: Any):
-        self._group = group
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        found = member(self._group, name)
-        if found is None:
-            raise KeyError(f"The file has no array {name!r} in {self._group.name}.")
-        return read_array(found)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._group)
-
-    def __len__(self) -> int:
-        return len(self._group)
-
-
 # --- writing and reading --------------------------------------------------------------------------
 
 
@@ -306,10 +235,7 @@ def write_weights(
             continue
         group = root.require_group(f"{path}/vars" if path else "vars")
         group.attrs["name"] = str(part.name)
-        store: dict[str, Any] = {}
-        part.save_own_variables(store)
-        for name, value in store.items():
-            write_array(group, str(name), value)
+        part.save_own_variables(WrittenStore(group))
 
 
 def read_weights(
@@ -369,7 +295,7 @@ def read_weights(
             elif _plan(part, group, path, differences):
                 if _own(part):
                     differences.loaded.append(part.name)
-                jobs.append(functools.partial(part.load_own_variables, _Store(group)))
+                jobs.append(functools.partial(part.load_own_variables, ReadStore(group)))
     if not by_name:
         for place, shapes in _extra(root, model, known):
             differences.add(

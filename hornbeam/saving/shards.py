@@ -17,7 +17,8 @@ from hornbeam.errors import FileError
 from hornbeam.optional import h5py_library
 from hornbeam.saving.disk import MissingFileError, check_overwrite, parse_json, written_aside
 from hornbeam.saving.hdf5 import Dataset, open_hdf5
-from hornbeam.saving.layout import file_label, read_array, read_weights, walk, write_array
+from hornbeam.saving.layout import file_label, read_weights, walk
+from hornbeam.saving.stores import read_array, write_array
 from hornbeam.typing import FilePath
 
 if TYPE_CHECKING:

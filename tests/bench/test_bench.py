@@ -337,6 +337,8 @@ def test_backup_measures(tmp_path, capsys):
         "1",
         "--seconds",
         "0.1",
+        "--steps",
+        "4",
         "--json",
         str(tmp_path / "b.json"),
         "--allow-percent",

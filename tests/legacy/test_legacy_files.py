@@ -915,7 +915,7 @@ def flat(outputs):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
-@pytest.mark.parametrize("seed", range(56))
+@pytest.mark.parametrize("seed", range(24))
 def test_random_models_of_keras(tmp_path, seed):
     """Hornbeam loads all files, and Keras loads what Hornbeam writes.
 
@@ -942,10 +942,8 @@ def test_random_models_of_keras(tmp_path, seed):
 
 # Models of `keras.applications` with layers or ops that the others lack, and their smallest input.
 APPLICATIONS = {
-    "ConvNeXtTiny": 32, "DenseNet121": 32, "EfficientNetB0": 32, "EfficientNetV2B0": 32,
-    "InceptionV3": 75, "MobileNet": 32, "MobileNetV2": 32, "MobileNetV3Large": 32,
-    "MobileNetV3Small": 32, "NASNetMobile": 32, "ResNet50": 32, "ResNet50V2": 32, "VGG16": 32,
-    "Xception": 71,
+    "ConvNeXtTiny": 32, "EfficientNetV2B0": 32, "InceptionV3": 75, "MobileNetV3Small": 32,
+    "ResNet50V2": 32, "Xception": 71,
 }  # fmt: skip
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from compare import mostly_slow
 
-from hornbeam import losses, metrics
+from hornbeam import layers, losses, metrics, models, optimizers
 from hornbeam.core.convert import convert
 from hornbeam.core.masks import set_mask
 
@@ -164,23 +164,158 @@ def test_numbers_that_are_no_class_do_not_count(t, p):
         np.testing.assert_allclose(ours, iou_by_hand(t, p, factor), rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["MeanSquaredError", "BinaryCrossentropy", "BinaryAccuracy"])
+MASK = np.arange(5) < np.array([5, 3, 1, 2])[:, None]
+
+
+def masked(p):
+    """Return predictions that carry `MASK`, a mask of steps."""
+    scores = convert(p)
+    set_mask(scores, MASK)
+    return scores
+
+
+def check_masked(name, values, t, p, weights):
+    """Compare the masked loss and metric `name` with means of the values that are not masked."""
+    valid = spread(MASK, values.shape)
+    factor = valid * (1.0 if weights is None else spread(weights, values.shape))
+    total = np.sum(values * factor)
+    if known(losses, name) and name != "CosineSimilarity":
+        ours = getattr(losses, name)()(t, masked(p), sample_weight=weights)
+        np.testing.assert_allclose(ours, total / valid.sum(), rtol=1e-4, err_msg=name)
+        loss = getattr(losses, name)(reduction="mean_with_sample_weight")
+        ours = loss(t, masked(p), sample_weight=weights)
+        np.testing.assert_allclose(ours, total / factor.sum(), rtol=1e-4, err_msg=name)
+    name = {"LogCosh": "LogCoshError"}.get(name, name)
+    if known(metrics, name):
+        ours = getattr(metrics, name)(**SETTINGS.get(name, {}))(t, masked(p), sample_weight=weights)
+        by_hand = total / factor.sum()
+        by_hand = np.sqrt(by_hand) if name == "RootMeanSquaredError" else by_hand
+        np.testing.assert_allclose(ours, by_hand, rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("name", mostly_slow(PER_NUMBER, ("RootMeanSquaredError", "Hinge")))
 def test_a_mask_and_weights(name):
     """A mask of steps and weights of rows, steps or numbers multiply."""
-    shape = (4, 5, 2)
-    t, p = numbers(name, shape)
-    values = PER_NUMBER[name](t.astype("float64"), p.astype("float64")).astype("float64")
-    mask = np.arange(5) < np.array([5, 3, 1, 2])[:, None]
-    by_step = np.broadcast_to(mask[..., None], shape)
-    for weights in (None, *weights_of_shapes(shape)):
-        factor = by_step * (1.0 if weights is None else spread(weights, shape))
-        total = np.sum(values * factor)
-        for module, count in ((losses, by_step.sum()), (metrics, factor.sum())):
-            if known(module, name):
-                scores = convert(p)
-                set_mask(scores, mask)
-                ours = getattr(module, name)()(t, scores, sample_weight=weights)
-                np.testing.assert_allclose(ours, total / count, rtol=1e-4)
+    for shape in ((4, 5, 2), (4, 5, 1)):
+        t, p = numbers(name, shape)
+        values = PER_NUMBER[name](t.astype("float64"), p.astype("float64")).astype("float64")
+        for weights in (None, *weights_of_shapes(shape)):
+            check_masked(name, values, t, p, weights)
+            if shape[-1] == 1:
+                check_masked(name, values, t[..., 0], p, weights)
+
+
+@pytest.mark.parametrize("name", mostly_slow(PER_ROW, ("CategoricalAccuracy",)))
+def test_a_mask_and_weights_of_rows_of_classes(name):
+    p = RANDOM.uniform(0.1, 0.9, (4, 5, 3))
+    p = (p / p.sum(-1, keepdims=True)).astype("float32")
+    labels = RANDOM.integers(0, 3, (4, 5))
+    t = np.eye(3, dtype="float32")[labels]
+    values = PER_ROW[name](t, p.astype("float64")).astype("float64")
+    for weights in (None, *weights_of_shapes((4, 5))):
+        check_masked(name, values, t, p, weights)
+        if name in ("CategoricalCrossentropy", "CategoricalAccuracy", "TopKCategoricalAccuracy"):
+            for y in (labels, labels[..., None]):
+                check_masked("Sparse" + name, values, y, p, weights)
+
+
+@pytest.mark.parametrize("ignored", mostly_slow([-1, 1, 255], quick=[-1]))
+def test_a_mask_and_an_ignored_class(ignored):
+    labels = RANDOM.integers(0, 3, (4, 5))
+    labels[1, 1:3] = labels[2, 4] = ignored
+    p = RANDOM.uniform(0.1, 0.9, (4, 5, 3))
+    p = (p / p.sum(-1, keepdims=True)).astype("float32")
+    counts = (labels != ignored) & MASK
+    rows = np.where(labels == ignored, 0, labels)
+    values = -np.log(np.take_along_axis(p, rows[..., None], -1)[..., 0])
+    for weights in (None, *weights_of_shapes((4, 5))):
+        factor = counts * (1.0 if weights is None else spread(weights, labels.shape))
+        total = np.sum(factor * values)
+        for reduction, divisor in (
+            ("sum_over_batch_size", counts.sum()),
+            ("sum", 1),
+            ("mean_with_sample_weight", factor.sum()),
+        ):
+            loss = losses.SparseCategoricalCrossentropy(ignore_class=ignored, reduction=reduction)
+            ours = loss(labels, masked(p), sample_weight=weights)
+            np.testing.assert_allclose(ours, total / divisor, rtol=1e-4)
+        metric = metrics.SparseCategoricalCrossentropy(ignore_class=ignored)
+        ours = metric(labels, masked(p), sample_weight=weights)
+        np.testing.assert_allclose(ours, total / factor.sum(), rtol=1e-4)
+        for iou in (
+            metrics.MeanIoU(3, ignore_class=ignored, sparse_y_pred=False),
+            metrics.IoU(3, [0, 1, 2], ignore_class=ignored, sparse_y_pred=False),
+        ):
+            ours = iou(labels, masked(p), sample_weight=weights)
+            np.testing.assert_allclose(ours, iou_by_hand(labels, p.argmax(-1), factor), rtol=1e-4)
+
+
+OTHER_METRICS = {
+    "AUC": lambda: metrics.AUC(num_thresholds=10),
+    "labels' AUC": lambda: metrics.AUC(num_thresholds=10, multi_label=True),
+    "Precision": lambda: metrics.Precision(),
+    "Recall": lambda: metrics.Recall(top_k=1),
+    "TrueNegatives": lambda: metrics.TrueNegatives([0.3, 0.7]),
+    "SensitivityAtSpecificity": lambda: metrics.SensitivityAtSpecificity(0.3, num_thresholds=10),
+    "BinaryIoU": lambda: metrics.BinaryIoU(),
+    "OneHotMeanIoU": lambda: metrics.OneHotMeanIoU(3),
+    "F1Score": lambda: metrics.F1Score(threshold=0.4),
+    "R2Score": lambda: metrics.R2Score(),
+}
+
+
+@pytest.mark.parametrize("name", mostly_slow(OTHER_METRICS, ("BinaryIoU", "F1Score")))
+def test_masked_steps_do_not_count(name):
+    """A masked batch is as good as the rows that are not masked."""
+    t, p = numbers("", (4, 5, 3))
+    for weights in (None, *weights_of_shapes((4, 5))):
+        ours, by_hand = OTHER_METRICS[name](), OTHER_METRICS[name]()
+        ours.update_state(t, masked(p), sample_weight=weights)
+        given = None if weights is None else spread(weights, (4, 5))[MASK]
+        by_hand.update_state(t[MASK], p[MASK], sample_weight=given)
+        np.testing.assert_allclose(ours.result(), by_hand.result(), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("eager", mostly_slow([False, True], quick=[False]))
+def test_masks_of_layers_reach_losses_and_metrics(eager):
+    """In `fit` and `evaluate`: means of steps that are not padding, weighted where it is asked."""
+    tokens = np.array([[1, 2, 3, 4, 1], [4, 3, 2, 0, 0], [2, 0, 0, 0, 0], [1, 1, 0, 0, 0]])
+    labels = RANDOM.integers(0, 3, tokens.shape)
+    labels[0, 1] = -1
+    model = models.Sequential(
+        [
+            layers.Input((None,)),
+            layers.Embedding(5, 3, mask_zero=True),
+            layers.Dense(3, activation="softmax"),
+        ]
+    )
+    names = ["sparse_categorical_accuracy"]
+    iou = metrics.MeanIoU(3, name="iou", sparse_y_pred=False)
+    model.compile(
+        optimizers.SGD(0.0),
+        losses.SparseCategoricalCrossentropy(ignore_class=-1),
+        names,
+        weighted_metrics=["sparse_categorical_accuracy", iou],
+        run_eagerly=eager,
+    )
+    p = np.asarray(model(tokens)).astype("float64")
+    counts = (tokens > 0) & (labels >= 0)
+    chosen = np.take_along_axis(p, np.maximum(labels, 0)[..., None], -1)[..., 0]
+    hits = labels == p.argmax(-1)
+    for weights in (None, RANDOM.random((4, 5))):
+        w = np.ones((4, 5)) if weights is None else spread(weights, (4, 5))
+        by_hand = {
+            "loss": np.sum(-np.log(chosen) * w * counts) / counts.sum(),
+            "sparse_categorical_accuracy": hits[tokens > 0].mean(),
+            "weighted_sparse_categorical_accuracy": np.average(hits, weights=w * (tokens > 0)),
+            "iou": iou_by_hand(labels, p.argmax(-1), w * counts),
+        }
+        ours = model.evaluate(
+            tokens, labels, sample_weight=weights, batch_size=4, verbose=0, return_dict=True
+        )
+        assert ours == pytest.approx(by_hand, rel=1e-4, abs=1e-6)
+        history = model.fit(tokens, labels, sample_weight=weights, batch_size=4, verbose=0).history
+        assert {k: v[0] for k, v in history.items()} == pytest.approx(by_hand, rel=1e-4, abs=1e-6)
 
 
 @pytest.mark.parametrize("shape", RANKS)

@@ -330,6 +330,31 @@ def test_distributions_of_boxes_are_those_of_keras():
             np.testing.assert_allclose(np.mean(drawn[key]), np.mean(expected[key]), atol=0.1)
 
 
+def test_the_noise_of_erased_boxes_is_that_of_keras():
+    x = np.zeros((60, 8, 8, 3), "float32")
+    for values in ((0, 255), (-1, 1), (10, 20)):
+        fills = []
+        for library in (hb, keras):
+            layer = library.layers.RandomErasing((1.0, 1.0), value_range=values, seed=1)
+            fills.append(numbers(layer.get_random_transformation(x)["fill_value"]))
+        assert fills[0].shape == fills[1].shape  # each channel has a noise of its own
+        assert (fills[0].min(), fills[0].max()) == values
+        for statistic in (np.mean, np.std):
+            found, expected = map(statistic, fills)
+            np.testing.assert_allclose(found, expected, atol=0.05 * (values[1] - values[0]))
+
+
+def test_boxes_have_the_documented_part_of_small_images():
+    x = np.zeros((2000, 5, 7, 1), "float32")
+    layer = hb.layers.RandomErasing((1.0, 1.0), scale=(0.05, 0.05), seed=1)
+    masks = numbers(layer.get_random_transformation(x)["batch_masks"])
+    np.testing.assert_allclose(np.mean(masks), 0.05, atol=0.005)
+    assert np.all(masks.any(axis=0))  # also at the edges
+    drawn = hb.layers.CutMix(seed=1).get_random_transformation(x)
+    expected = 1 - np.mean(drawn["mix_weight"])
+    np.testing.assert_allclose(np.mean(drawn["batch_masks"]), expected, atol=0.03)
+
+
 def test_an_elastic_transform_moves_pixels_in_both_directions():
     rows, columns = np.meshgrid(np.arange(20.0), np.arange(30.0), indexing="ij")
     places = np.broadcast_to(np.stack([rows, columns], axis=-1), (32, 20, 30, 2))

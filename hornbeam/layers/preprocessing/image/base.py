@@ -104,6 +104,15 @@ class BaseImagePreprocessingLayer(Layer):
         """
         return {}
 
+    def draw_noise(self, shape: tuple[int, ...], seed: Any) -> dict[str, Any]:
+        """Return random parameters for each value of a batch of images, by name.
+
+        Args:
+            shape: Shape of the batch, (B, H, W, C).
+            seed: As for `draw`.
+        """
+        return {}
+
     def augment(self, images: Tensor, transformation: Any) -> Tensor:
         """Return the changed images.
 
@@ -142,9 +151,12 @@ class BaseImagePreprocessingLayer(Layer):
             return None
         if isinstance(seed, int):
             seed = SeedGenerator(seed)  # several draws must differ
+        seed = self.generator if seed is None else seed
         batch, height, width = self._sizes(images.shape)
-        drawn = self.draw(batch, height, width, self.generator if seed is None else seed)
-        return {**drawn, "input_shape": tuple(images.shape)}
+        channels = images.shape[-3 if self.data_format == "channels_first" else -1]
+        drawn = self.draw(batch, height, width, seed)
+        noise = self.draw_noise((batch, height, width, channels), seed)
+        return {**drawn, **noise, "input_shape": tuple(images.shape)}
 
     def transform_images(
         self, images: Tensor, transformation: Any = None, training: bool | None = True

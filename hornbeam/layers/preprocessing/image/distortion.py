@@ -131,10 +131,10 @@ def random_boxes(
     """
     inside = []
     for size, share, place in ((height, tall, places[0]), (width, wide, places[1])):
-        length = jnp.floor(share * size + 1e-4)
-        start = jnp.floor(place * (size - length + 1))[:, None]
-        at = jnp.arange(size)
-        inside.append((at >= start) & (at < start + length[:, None]))
+        length = (share * size)[:, None]
+        start = place[:, None] * (size - length)
+        middle = jnp.arange(size) + 0.5  # of each pixel: so the mean length is right
+        inside.append((middle >= start) & (middle < start + length))
     return (inside[0][:, :, None] & inside[1][:, None, :])[..., None]
 
 
@@ -146,7 +146,8 @@ class RandomErasing(BaseImagePreprocessingLayer):
             from 0 to f. Default: 1.
         scale: Range of the box's part of the image: two numbers from 0 to 1, or one number for the
             range from 0 to it. Height and width are drawn independently. Default: (0.02, 0.33).
-        fill_value: Value of the box. Default: `None`, which fills it with noise.
+        fill_value: Value of the box. Default: `None`, which fills it with noise: for each pixel and
+            channel, a normal number times the largest value, clipped to `value_range`.
         value_range: The smallest and the largest value of images. Default: (0, 255).
         seed: Integer seed. Default: random.
         data_format: `"channels_last"` or `"channels_first"`. Default: `image_data_format()`.
@@ -187,13 +188,13 @@ class RandomErasing(BaseImagePreprocessingLayer):
         tall, wide = (jnp.sqrt(self.uniform((batch,), self.scale, seed)) for _ in range(2))
         places = tuple(self.uniform((batch,), (0, 1), seed) for _ in range(2))
         masks = random_boxes(height, width, tall, wide, (places[0], places[1]))
+        return {"apply_erasing": chosen, "batch_masks": masks}
+
+    def draw_noise(self, shape: tuple[int, ...], seed: Any) -> dict[str, Any]:
+        if self.fill_value is not None:
+            return {"fill_value": jnp.full((1, 1, 1, 1), self.fill_value, "float32")}
         low, high = self.value_range
-        if self.fill_value is None:
-            noise = random.normal((batch, height, width, 1), seed=seed)
-            fill = jnp.clip(noise, 0, 1) * (high - low) + low
-        else:
-            fill = jnp.full((1, 1, 1, 1), self.fill_value, "float32")
-        return {"apply_erasing": chosen, "batch_masks": masks, "fill_value": fill}
+        return {"fill_value": jnp.clip(random.normal(shape, seed=seed) * high, low, high)}
 
     def augment(self, images: Tensor, transformation: Any) -> Tensor:
         masks = per_image(transformation["apply_erasing"]) & transformation["batch_masks"]
