@@ -1,6 +1,6 @@
 """Measure Hornbeam and its peers side by side, as bench/README.md describes.
 
-`soak` measures memory instead, `backup` the cost of backups.
+`soak` measures memory instead, `backup` the cost of backups, `distribution` several processes.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; return 1 if Hornbeam could not be measured, 130 if interrupted, else 0."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments[:1] in (["soak"], ["backup"]):
+    if arguments[:1] in (["soak"], ["backup"], ["distribution"]):
         try:
             python = parties.prepare("hornbeam", "cpu")
         except Failed as reason:

@@ -92,9 +92,10 @@ def _pin(pid: int, number: int, cores: int) -> None:
 
 def _show(stream: IO[bytes], shown: Any, number: int) -> None:
     """Copy lines, with the number of the process before each."""
-    for line in stream:
-        shown.write(f"[{number}] {line.decode(errors='replace')}")
-        shown.flush()
+    with stream:
+        for line in stream:
+            shown.write(f"[{number}] {line.decode(errors='replace')}")
+            shown.flush()
 
 
 def _wait(children: list[subprocess.Popen[bytes]]) -> int:

@@ -18,6 +18,7 @@ from jax.experimental import multihost_utils
 from hornbeam import errors
 from hornbeam._version import __version__
 from hornbeam.core.team import Team, open_hub, running_team, set_team
+from hornbeam.distribution.roll_call import roll_call
 
 __all__ = ["initialize"]
 
@@ -75,34 +76,26 @@ def initialize(
             "initialize: `job_addresses` must be an address and a port, such as '10.0.0.1:1234';"
             f" received {job_addresses!r}."
         )
-    if coordinator is not None and number == 0:
-        _check_port(coordinator)
+    if coordinator is not None:
+        _number("job_addresses", coordinator.rsplit(":", 1)[1], None)
+        if count is not None and number is not None:
+            roll_call(coordinator, number, count, timeout)
     # JAX would take SIGTERM over, which then neither ends a process nor makes a backup.
     jax.config.update("jax_enable_preemption_service", False)
-    jax.distributed.initialize(
-        coordinator_address=coordinator,
-        num_processes=count,
-        process_id=number,
-        initialization_timeout=max(int(timeout), 1),
-    )
+    try:
+        jax.distributed.initialize(
+            coordinator_address=coordinator,
+            num_processes=count,
+            process_id=number,
+            initialization_timeout=max(int(timeout), 1),
+        )
+    except ValueError as error:
+        raise ValueError(
+            f"initialize: JAX found no cluster that it knows ({error}) Pass `job_addresses`,"
+            " `num_processes` and `process_id`."
+        ) from error
     if jax.process_count() > 1:
         _form_team(coordinator, patience)
-
-
-def _check_port(coordinator: str) -> None:
-    """Check that the first process can listen on its port; JAX would only wait."""
-    port = _number("job_addresses", coordinator.rsplit(":", 1)[1], None)
-    assert port is not None
-    try:
-        with socket.socket() as trial:
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            trial.bind(("", port))
-    except OSError as error:
-        raise OSError(
-            error.errno,
-            f"initialize: port {port} of {coordinator!r} cannot be used: {error.strerror}. Choose"
-            " another port for `job_addresses`",
-        ) from error
 
 
 def _form_team(coordinator: str | None, patience: float) -> None:

@@ -19,7 +19,7 @@ import hornbeam as hb
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from bench import backup, report, worker  # noqa: E402
+from bench import backup, distribution, report, worker  # noqa: E402
 from bench.workloads import data, jax_family, keras_family, table  # noqa: E402
 
 BENCH = [sys.executable, "-m", "bench.run"]
@@ -318,6 +318,16 @@ def test_backup_compares_by_turns():
     assert "".join(turns) == "abbaab"
     assert result["wall ratio"] > 5
     assert len(result["seconds"]["plain"]) == len(result["seconds"]["other"]) == 3
+
+
+@pytest.mark.slow
+def test_distribution_measures(tmp_path, capsys):
+    file = tmp_path / "d.json"
+    assert distribution.main(["tiny", "--rounds", "1", "--epochs", "1", "--json", str(file)]) == 0
+    assert "| MLP 20-64-64-10, b32 |" in capsys.readouterr().out
+    one, two = json.loads(file.read_text())["tiny"].values()
+    assert one[0]["speed"] > 0
+    assert two[0]["loss"] == pytest.approx(one[0]["loss"], rel=1e-3)
 
 
 @pytest.mark.slow

@@ -213,7 +213,8 @@ def test_layout_map_takes_the_only_rule_of_a_whole_path():
     assert parallel.get_variable_layout(own).axes == (None, "model")
 
 
-def test_the_programs_of_the_page(capsys):
+def test_the_programs_of_the_page(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     page = Path(__file__).resolve().parents[2] / "docs" / "distribution.md"
     programs = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
     assert len(programs) == 3
