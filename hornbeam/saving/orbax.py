@@ -11,7 +11,7 @@ import collections
 import json
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -156,7 +156,7 @@ def load_orbax(
 
 def load_orbax_weights(
     model: Model, filepath: FilePath, skip_mismatch: bool = False, by_name: bool = False,
-    skipped: Sequence[int] | frozenset[int] = (),
+    skipped: Collection[int] = (),
 ) -> None:  # fmt: skip
     """Load the variables of a checkpoint into a built model; each device reads its own parts.
 
