@@ -15,7 +15,9 @@ from types import ModuleType, TracebackType
 from typing import Any
 
 import hornbeam.keras
+from hornbeam.distribution import initialize
 from hornbeam.keras import install_as_keras
+from hornbeam.launching import LAUNCHED, launch
 
 __all__ = ["main", "run_code", "run_module", "run_script"]
 
@@ -24,6 +26,13 @@ _USAGE = "hornbeam run [-h] [--no-tensorflow] (SCRIPT | -m MODULE | -c CODE | -)
 _RUN = """Run Python code that imports keras or tensorflow.keras, unchanged, on Hornbeam. The forms
 are those of Python: a script, a module (-m), code (-c), or code from the standard input (-).
 Arguments after it are passed on."""
+_LAUNCH = """Run a program in several processes on this machine. They are connected before the
+program starts (hornbeam.distribution.initialize), so a model that is compiled with a distribution
+is trained by all of them together. The output of process 0 is shown, and the errors of all."""
+_LAUNCH_USAGE = (
+    "hornbeam launch [-h] --processes N [--all-output] [--cores N]"
+    " (SCRIPT | -m MODULE) [ARGUMENT ...]"
+)
 _NO_TENSORFLOW = "--no-tensorflow"
 
 
@@ -55,7 +64,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         add_help=False,
     )
     run.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
-    rest = parser.parse_args(arguments).rest
+    launched = commands.add_parser(
+        "launch",
+        help="run a program in several processes that train together",
+        description=_LAUNCH,
+        usage=_LAUNCH_USAGE,
+    )
+    _add_launch_options(launched)
+    given = parser.parse_args(arguments)
+    if given.command == "launch":
+        return _launch(launched, given)
+    rest = given.rest
     tensorflow = True
     while rest and rest[0] in (_NO_TENSORFLOW, "-h", "--help"):
         if rest.pop(0) != _NO_TENSORFLOW:
@@ -75,6 +94,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if first.startswith("-"):
         run.error(f"unknown option {first!r}")
     return run_script(first, others, tensorflow)
+
+
+def _add_launch_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--processes", "-n", type=int, required=True, metavar="N", help="number of processes")
+    add("--all-output", action="store_true", help="show the output of all processes, with numbers")
+    add("--cores", type=int, metavar="N", help="cores of each process; default: all share all")
+    add("program", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+
+
+def _launch(parser: argparse.ArgumentParser, given: argparse.Namespace) -> int:
+    program = given.program[1:] if given.program[:1] == ["--"] else given.program
+    for name in ("processes", "cores"):
+        value = getattr(given, name)
+        if value is not None and value < 1:
+            parser.error(f"`--{name}` must be at least 1, received {value}")
+    if not program or (program[0] == "-m" and len(program) < 2):
+        parser.error("expected a script or `-m MODULE`")
+    if program[0].startswith("-") and program[0] != "-m":
+        parser.error(f"expected a script or `-m MODULE`, received {program[0]!r}")
+    if program[0] != "-m" and not os.path.isfile(program[0]):
+        print(f"hornbeam launch: there is no script {program[0]!r}.", file=sys.stderr)
+        return 2
+    return launch(program, given.processes, given.all_output, given.cores)
 
 
 def _version() -> str:
@@ -165,6 +208,8 @@ def run_module(name: str, arguments: Sequence[str] = (), tensorflow: bool = True
 
 
 def _prepare(argv: list[str], folder: str, tensorflow: bool) -> None:
+    if os.environ.pop(LAUNCHED, None) is not None:  # not for processes that this one starts
+        initialize()
     install_as_keras(tensorflow=tensorflow)
     sys.argv = argv
     if not sys.flags.safe_path:  # without -P, Python puts the script's folder first

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import Any
 
 from hornbeam.config import image_data_format
@@ -12,16 +14,56 @@ from hornbeam.layers import (
     Conv2D,
     Dropout,
     GlobalAveragePooling2D,
+    Normalization,
     Reshape,
+    ZeroPadding2D,
     add,
     multiply,
 )
 from hornbeam.typing import Tensor
 
 __all__ = [
-    "add_new", "channel_axis", "channels", "conv_norm", "divisible", "half_padding", "norm",
-    "squeeze_excite",
+    "add_new", "channel_axis", "channels", "conv_norm", "divisible", "follows_torch",
+    "half_padding", "norm", "normalized", "padded", "squeeze_excite", "torch_conventions",
 ]  # fmt: skip
+
+
+_torch: ContextVar[bool] = ContextVar("torch_conventions", default=False)
+
+
+@contextlib.contextmanager
+def torch_conventions(follow: bool) -> Iterator[None]:
+    """Let networks built inside the block pad and normalize as torchvision's do."""
+    token = _torch.set(follow)
+    try:
+        yield
+    finally:
+        _torch.reset(token)
+
+
+def follows_torch() -> bool:
+    """Return whether a network is built for weights of torchvision's."""
+    return _torch.get()
+
+
+def padded(x: Tensor, size: int, name: str) -> tuple[Tensor, str]:
+    """Return `x` and the padding of a convolution of stride 2 that pads as its library does.
+
+    Args:
+        x: Images.
+        size: Size of the window.
+        name: Name of the layer that pads alike on all sides, for torchvision's weights.
+    """
+    if not follows_torch():
+        return x, "same"
+    return ZeroPadding2D(size // 2, name=name)(x), "valid"
+
+
+def normalized(x: Tensor, deviations: tuple[float, ...] = (0.229, 0.224, 0.225)) -> Tensor:
+    """Return pixels from 0 to 255, less ImageNet's mean color, over deviations (from 0 to 1)."""
+    means = [255 * mean for mean in (0.485, 0.456, 0.406)]
+    variances = [(255 * deviation) ** 2 for deviation in deviations]
+    return Normalization(mean=means, variance=variances, axis=channel_axis())(x)
 
 
 def channel_axis(last: int = 3) -> int:
@@ -65,6 +107,8 @@ def half_padding(x: Tensor, size: int) -> tuple[tuple[int, int], ...]:
     axis = channel_axis()
     sides = x.shape[2:] if axis == 1 else x.shape[1:3]
     half = size // 2
+    if follows_torch():
+        return ((half, half),) * len(sides)
     return tuple((half - (1 if side is None else 1 - side % 2), half) for side in sides)
 
 

@@ -12,12 +12,15 @@ from hornbeam.applications.blocks import (
     channels,
     conv_norm,
     divisible,
+    follows_torch,
     half_padding,
     norm,
+    normalized,
     squeeze_excite,
 )
 from hornbeam.applications.imagenet_utils import for_mode
 from hornbeam.applications.network import Network, variant
+from hornbeam.applications.torch_files import TorchFile
 from hornbeam.applications.weights import Weights
 from hornbeam.initializers import VarianceScaling
 from hornbeam.layers import (
@@ -60,13 +63,17 @@ _NETWORKS = {
 
 @dataclass(frozen=True)
 class _Stage:
-    """Size of the window, number of blocks, filters, expansion, strides of the first block."""
+    """Size of the window, number of blocks, filters, expansion, strides of the first block.
+
+    Also the arguments of `BatchNormalization`.
+    """
 
     size: int
     depth: int
     filters: int
     expansion: int
     strides: int
+    normalization: Any = None
 
 
 _STAGES = (
@@ -74,6 +81,11 @@ _STAGES = (
     _Stage(5, 3, 112, 6, 1), _Stage(5, 4, 192, 6, 2), _Stage(3, 1, 320, 6, 1),
 )  # fmt: skip
 _DROP_CONNECT = 0.2
+# Hugging Face's files are Google's, which divide by the square root of the deviation.
+_DEVIATIONS = {
+    False: (0.229, 0.224, 0.225),
+    True: (math.sqrt(0.229), math.sqrt(0.224), math.sqrt(0.225)),
+}
 
 
 def efficientnet(
@@ -93,23 +105,28 @@ def efficientnet(
         title, f"https://storage.googleapis.com/keras-applications/{title.lower()}{{top}}.h5"
     )
     network = Network(title, locals(), size=scale.size, smallest=32, weights=published)
-    x = Rescaling(1 / 255)(network.image)
-    x = Normalization(axis=channel_axis())(x)
+    if isinstance(weights, TorchFile):
+        x = normalized(network.image, _DEVIATIONS[weights.of_hub])
+    else:
+        x = Normalization(axis=channel_axis())(Rescaling(1 / 255)(network.image))
     if weights == "imagenet":
         # The published weights divide by the square root of the deviation, too.
         x = Rescaling([1 / math.sqrt(0.229), 1 / math.sqrt(0.224), 1 / math.sqrt(0.225)])(x)
     x = ZeroPadding2D(half_padding(x, 3), name="stem_conv_pad")(x)
-    x = _conv(x, divisible(32 * scale.width), 3, "stem", strides=2, padding="valid")
+    own = {"epsilon": 1e-5} if follows_torch() and title[-1] in "01234" else {}
+    stem: dict[str, Any] = {"strides": 2, "padding": "valid", "normalization": own}
+    x = _conv(x, divisible(32 * scale.width), 3, "stem", **stem)
     depths = [math.ceil(scale.depth * stage.depth) for stage in _STAGES]
     done = 0
     for number, (stage, depth) in enumerate(zip(_STAGES, depths, strict=True), 1):
         filters = divisible(stage.filters * scale.width)
         for block in range(depth):
-            stage = replace(stage, filters=filters, strides=stage.strides if block == 0 else 1)
+            strides = stage.strides if block == 0 else 1
+            stage = replace(stage, filters=filters, strides=strides, normalization=own)
             name_ = f"block{number}{chr(ord('a') + block)}"
             x = _block(x, stage, _DROP_CONNECT * done / sum(depths), name_)
             done += 1
-    x = _conv(x, divisible(1280 * scale.width), 1, "top")
+    x = _conv(x, divisible(1280 * scale.width), 1, "top", normalization=own)
     if not network.include_top:
         return network.model(network.pooled(x))
     x = GlobalAveragePooling2D(name="avg_pool")(x)
@@ -135,7 +152,7 @@ def _block(x: Tensor, stage: _Stage, drop: float, name: str) -> Tensor:
     inputs, width = x, channels(x)
     filters = width * stage.expansion
     if stage.expansion != 1:
-        x = _conv(x, filters, 1, f"{name}_expand")
+        x = _conv(x, filters, 1, f"{name}_expand", normalization=stage.normalization)
     if stage.strides == 2:
         x = ZeroPadding2D(half_padding(x, stage.size), name=f"{name}_dwconv_pad")(x)
     x = DepthwiseConv2D(
@@ -146,9 +163,10 @@ def _block(x: Tensor, stage: _Stage, drop: float, name: str) -> Tensor:
         depthwise_initializer=initializer(),
         name=f"{name}_dwconv",
     )(x)
-    x = norm(x, name, "swish")
+    x = norm(x, name, "swish", **stage.normalization)
     x = squeeze_excite(x, max(1, width // 4), name, initializer)
-    x = _conv(x, stage.filters, 1, f"{name}_project", None)
+    options = {"normalization": stage.normalization}
+    x = _conv(x, stage.filters, 1, f"{name}_project", None, **options)
     if stage.strides == 1 and width == stage.filters:
         return add_new(inputs, x, drop, name)
     return x

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from hornbeam.applications.blocks import channel_axis, channels, divisible, half_padding
+from hornbeam.applications.blocks import (
+    channel_axis,
+    channels,
+    divisible,
+    follows_torch,
+    half_padding,
+    padded,
+)
 from hornbeam.applications.imagenet_utils import for_mode
 from hornbeam.applications.network import Network, height_of, side_of, variant
 from hornbeam.applications.weights import Weights
@@ -49,8 +56,9 @@ def mobilenet_v2(
         published = Weights(title, f"mobilenet_v2/{file}", "_no_top")
     name = name or f"mobilenetv2_{alpha:0.2f}_{height_of(input_shape, side, weights)}"
     network = Network(title, locals(), size=side, smallest=32, weights=published)
-    x = Conv2D(divisible(32 * alpha), 3, strides=2, padding="same", use_bias=False, name="Conv1")(
-        network.image
+    x, padding = padded(network.image, 3, "Conv1_pad")
+    x = Conv2D(divisible(32 * alpha), 3, strides=2, padding=padding, use_bias=False, name="Conv1")(
+        x
     )
     x = _norm(x, "bn_Conv1", "Conv1_relu")
     number = 0
@@ -69,7 +77,8 @@ def mobilenet_v2(
 
 
 def _norm(x: Tensor, name: str, activation: str | None = None) -> Tensor:
-    x = BatchNormalization(axis=channel_axis(-1), epsilon=1e-3, momentum=0.999, name=name)(x)
+    epsilon = 1e-5 if follows_torch() else 1e-3
+    x = BatchNormalization(axis=channel_axis(-1), epsilon=epsilon, momentum=0.999, name=name)(x)
     return ReLU(6.0, name=activation)(x) if activation else x
 
 

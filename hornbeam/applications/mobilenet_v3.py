@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hornbeam.applications.blocks import channel_axis, channels, divisible, half_padding
+from hornbeam.applications.blocks import (
+    channel_axis,
+    channels,
+    divisible,
+    follows_torch,
+    half_padding,
+    normalized,
+    padded,
+)
 from hornbeam.applications.imagenet_utils import for_mode
 from hornbeam.applications.network import Network, variant
 from hornbeam.applications.weights import Weights
@@ -90,7 +98,7 @@ def mobilenet_v3(
     activation = _relu if minimalistic else _hard_swish
     x = network.image
     if include_preprocessing:
-        x = Rescaling(1 / 127.5, offset=-1.0)(x)
+        x = normalized(x) if follows_torch() else Rescaling(1 / 127.5, offset=-1.0)(x)
     x = activation(_conv(x, 16, 3, "conv", strides=2))
     for number, block in enumerate(blocks):
         if minimalistic:
@@ -118,7 +126,8 @@ def _hard_swish(x: Tensor) -> Tensor:
 
 
 def _conv(x: Tensor, filters: int, size: int, name: str, strides: int = 1) -> Tensor:
-    x = Conv2D(filters, size, strides=strides, padding="same", use_bias=False, name=name)(x)
+    x, padding = padded(x, size, f"{name}_pad") if strides > 1 else (x, "same")
+    x = Conv2D(filters, size, strides=strides, padding=padding, use_bias=False, name=name)(x)
     return _norm(x, f"{name}_bn")
 
 

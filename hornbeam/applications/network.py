@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from hornbeam import errors
+from hornbeam.applications.blocks import torch_conventions
+from hornbeam.applications.torch_files import find_torch_file
 from hornbeam.applications.weights import Weights, check_weights, load
 from hornbeam.config import image_data_format
 from hornbeam.core.initial import delayed_values
@@ -30,7 +32,8 @@ _DOCUMENTATION = """{summary}
         include_top: Whether the network ends with its classifier. Without it, the outputs are the
             features of the last block.
         weights: `"imagenet"` (downloaded once), `None` (random), or the path of a file with
-            weights: `.h5`, `.weights.h5`, `.keras` or `.safetensors`.
+            weights: `.h5`, `.weights.h5`, `.keras` or `.safetensors`, also of torchvision; for some
+            families `"hf://owner/name"`, or a folder with `config.json` and `model.safetensors`.
         input_tensor: Symbolic tensor of images. Default: a new `Input`.
         input_shape: Shape of an image, without the batch axis. Default: the network's own size
             with the top, any size without it.
@@ -74,11 +77,15 @@ def variant(
     def network(*args: Any, **kwargs: Any) -> Model:
         if not set(known).issuperset(kwargs):
             raise errors.unexpected(title, set(kwargs) - set(known), known)
-        given = {*known[: len(args)], *kwargs}
-        rest = {name: value for name, value in defaults.items() if name not in given}
+        options = {**defaults, **dict(zip(known, args, strict=False)), **kwargs}
+        if len(args) > len(known):
+            return family(title, *args, **kwargs)  # raises
+        file = find_torch_file(title, options.get("weights"))
+        if file is not None:
+            options["weights"] = file
         # Weights from a file replace the random ones, which take longer than the rest.
-        with delayed_values():
-            return family(title, *args, **kwargs, **rest)
+        with delayed_values(), torch_conventions(file is not None and file.like_torch):
+            return family(title, **options)
 
     network.__name__ = network.__qualname__ = title
     network.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]  # functions have it

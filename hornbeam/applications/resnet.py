@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hornbeam.applications.blocks import conv_norm, norm
+from hornbeam.applications.blocks import conv_norm, follows_torch, norm
 from hornbeam.applications.imagenet_utils import for_mode
 from hornbeam.applications.network import Network, variant
 from hornbeam.applications.weights import Weights
@@ -71,8 +71,13 @@ def _block1(x: Tensor, filters: int, strides: int, first: bool, name: str) -> Te
     shortcut = x
     if first:
         shortcut = conv_norm(x, 4 * filters, 1, f"{name}_0", None, strides=strides, **options)
-    x = conv_norm(x, filters, 1, f"{name}_1", strides=strides, **options)
-    x = conv_norm(x, filters, 3, f"{name}_2", padding="same", **options)
+    if follows_torch() and strides > 1:  # "version 1.5" has the stride in the second convolution
+        x = conv_norm(x, filters, 1, f"{name}_1", **options)
+        x = ZeroPadding2D(1, name=f"{name}_2_pad")(x)
+        x = conv_norm(x, filters, 3, f"{name}_2", strides=strides, **options)
+    else:
+        x = conv_norm(x, filters, 1, f"{name}_1", strides=strides, **options)
+        x = conv_norm(x, filters, 3, f"{name}_2", padding="same", **options)
     x = conv_norm(x, 4 * filters, 1, f"{name}_3", None, **options)
     x = Add(name=f"{name}_add")([shortcut, x])
     return Activation("relu", name=f"{name}_out")(x)

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from hornbeam.applications.hashes import HASHES
+from hornbeam.applications.torch_files import TorchFile
 from hornbeam.datasets.dataset_file import DatasetFile
 from hornbeam.errors import FileError
 from hornbeam.models import Model
+from hornbeam.models.torch_weights import load_torch_weights
 
 __all__ = ["Weights", "check_weights", "load"]
 
@@ -61,7 +63,7 @@ def _read(model: Model | None, path: Path) -> None:
 
 def check_weights(title: str, weights: Any, published: Weights | None, include_top: bool) -> None:
     """Raise an error if `weights` is none of `None`, `"imagenet"` and the path of a file."""
-    if weights is None:
+    if weights is None or isinstance(weights, TorchFile):
         return
     if weights == "imagenet":
         if published is None:
@@ -92,6 +94,9 @@ def load(
         published.file(include_top, model).read()
         return
     try:
-        model.load_weights(weights)
+        if isinstance(weights, TorchFile):
+            load_torch_weights(model, weights.path)
+        else:
+            model.load_weights(weights)
     except FileError as error:
         raise FileError(f"{title}: `weights` do not fit this network: {error}") from error

@@ -30,6 +30,8 @@ class Callback:
             results. Without the promise a callback with such hooks makes every step run by itself.
         samples_only: True promises that they need not even be called for every step: they are
             called now and then, with the latest results.
+        first_process_only: Whether only the first of several processes calls its hooks, as for
+            callbacks that write files.
 
     Example:
         >>> class Stop(Callback):
@@ -41,6 +43,7 @@ class Callback:
 
     observes_only = False
     samples_only = False
+    first_process_only = False
     _captured: tuple[tuple[Any, ...], dict[str, Any]]
 
     def __init_subclass__(cls, **kwargs: Any):

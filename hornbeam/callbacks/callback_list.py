@@ -9,6 +9,7 @@ from hornbeam.callbacks.callback import Callback
 from hornbeam.callbacks.history import History
 from hornbeam.callbacks.progbar_logger import ProgbarLogger
 from hornbeam.core import registry
+from hornbeam.core.placement import current_team
 from hornbeam.older_words import older_words
 
 if TYPE_CHECKING:
@@ -67,6 +68,14 @@ class CallbackList(Callback):
             self.set_model(model)
         self.set_params(params)
 
+    @property
+    def called(self) -> list[Callback]:
+        """The callbacks whose methods are called in this process; see `first_process_only`."""
+        team = current_team()
+        if team is None or team.number == 0:
+            return self.callbacks
+        return [c for c in self.callbacks if not getattr(c, "first_process_only", False)]
+
     def append(self, callback: Callback) -> None:
         """Add a callback."""
         self.callbacks.append(callback)
@@ -92,14 +101,14 @@ def _forward(name: str) -> Callable[..., None]:
     if counted:
 
         def call(self: CallbackList, index: int, logs: Any = None) -> None:
-            for c in self.callbacks:  # callbacks always get logs, as in Keras
+            for c in self.called:  # callbacks always get logs, as in Keras
                 getattr(c, name)(index, {} if logs is None else logs)
 
         call = older_words(epoch="index", batch="index")(call)
     else:
         # The other form of the same name, without an index.
         def call(self: CallbackList, logs: Any = None) -> None:  # type: ignore[misc]
-            for c in self.callbacks:
+            for c in self.called:
                 getattr(c, name)({} if logs is None else logs)
 
     call.__name__ = name

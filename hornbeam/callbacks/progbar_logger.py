@@ -31,6 +31,7 @@ class ProgbarLogger(Callback):
     """
 
     samples_only = True
+    first_process_only = True
 
     def __init__(self, count_mode: str = "steps", stateful_metrics: Any = None) -> None:
         super().__init__()

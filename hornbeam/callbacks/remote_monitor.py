@@ -34,6 +34,8 @@ class RemoteMonitor(Callback):
         '/publish/epoch/end/'
     """
 
+    first_process_only = True
+
     def __init__(
         self, root: str = "http://localhost:9000", path: str = "/publish/epoch/end/",
         field: str = "data", headers: dict[str, str] | None = None, send_as_json: bool = False,

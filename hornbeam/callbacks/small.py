@@ -28,6 +28,8 @@ class CSVLogger(Callback):
         ','
     """
 
+    first_process_only = True
+
     def __init__(self, filename: FilePath, separator: str = ",", append: bool = False):
         super().__init__()
         self.filename, self.sep, self.append = os.fspath(filename), separator, append

@@ -58,6 +58,7 @@ class TensorBoard(Callback):
     """
 
     observes_only = True
+    first_process_only = True
 
     def __init__(
         self,

@@ -7,6 +7,7 @@ work of the program among the devices, so a step needs no code for several devic
 from __future__ import annotations
 
 import contextlib
+import zlib
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,15 +16,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hornbeam.core.team import Team, running_team
 from hornbeam.typing import Structure
 
 if TYPE_CHECKING:
     from hornbeam.core.variable import Variable
 
 __all__ = [
-    "PLACEMENTS", "Filled", "Placement", "current_placement", "dividing", "host_array",
-    "place_batch",
-    "place_output", "place_variable", "placement_scope", "set_placement", "without_filling",
+    "PLACEMENTS", "Filled", "Placement", "current_placement", "current_team", "dividing",
+    "from_host", "moved", "place_batch", "place_output", "place_results", "place_variables",
+    "placement_scope", "read_shared", "rows_of_process", "set_placement", "team_of", "whole",
+    "without_filling",
 ]  # fmt: skip
 
 PLACEMENTS: dict[str, Callable[[Any], Placement | None]] = {}
@@ -31,7 +34,18 @@ PLACEMENTS: dict[str, Callable[[Any], Placement | None]] = {}
 
 
 class Placement(Protocol):
-    """Shardings of variables and batches. `hornbeam.distribution` implements it."""
+    """Shardings of variables and batches. `hornbeam.distribution` implements it.
+
+    Attributes:
+        is_shared: Whether the devices belong to several processes.
+        has_own_data: Whether each of several processes has batches of its own, which together are
+            the batch. Otherwise each has the whole batch and uses its part.
+        whole_sharding: The sharding of arrays that every device has whole.
+    """
+
+    is_shared: bool
+    has_own_data: bool
+    whole_sharding: jax.sharding.Sharding
 
     def variable_sharding(self, variable: Variable) -> jax.sharding.Sharding:
         """Return the sharding of a variable's value."""
@@ -94,30 +108,96 @@ def dividing(variable: Variable) -> jax.sharding.Sharding | None:
     return None if sharding.is_fully_replicated else sharding
 
 
-def host_array(array: Any) -> np.ndarray:
-    """Return an array as a NumPy array, joined from its parts if devices divide it.
+def team_of(placement: Placement | None) -> Team | None:
+    """Return the processes that a placement uses together, or `None` if this one is on its own."""
+    team = running_team()
+    return team if team is not None and placement is not None and placement.is_shared else None
 
-    JAX would keep the joined copy as long as the array itself, so a model that was saved once would
-    stay whole in the memory of the host.
+
+def current_team() -> Team | None:
+    """Return the processes that the current placement uses together, or `None`."""
+    return team_of(current_placement())
+
+
+def from_host(array: Any, sharding: jax.sharding.Sharding) -> jax.Array:
+    """Return an array of the host on the devices of a sharding.
+
+    With several processes, each has the whole array and copies the parts of its own devices.
     """
-    if not isinstance(array, jax.Array) or array.sharding.is_fully_replicated:
-        return np.asarray(array)
-    if not array.is_fully_addressable:  # JAX explains what is missing
-        return np.asarray(array)
-    whole = np.empty(array.shape, array.dtype)
-    for part in array.addressable_shards:
-        whole[part.index] = part.data
-    return whole
+    if sharding.is_fully_addressable:
+        return jax.device_put(array, sharding)
+    host = np.asarray(array)
+    host = host.astype(jax.dtypes.canonicalize_dtype(host.dtype), copy=False)
+    # A copy, since JAX on CPU may share memory with a NumPy array.
+    return jax.make_array_from_callback(host.shape, sharding, lambda index: np.array(host[index]))
 
 
-def place_variable(placement: Placement, variable: Variable) -> None:
-    """Move the value of a variable to where the placement wants it."""
-    sharding = placement.variable_sharding(variable)
-    value = variable.stored
-    there = isinstance(value, jax.Array) and value.sharding.is_equivalent_to(sharding, value.ndim)
-    if not there:
+def _is_elsewhere(array: Any) -> bool:
+    """Return whether parts of an array lie in other processes."""
+    return isinstance(array, jax.Array) and not array.is_fully_addressable
+
+
+def whole(array: Any) -> np.ndarray:
+    """Return an array on the host. Parts in other processes are gathered, by all together.
+
+    Parts of this process are joined here. JAX would keep the joined copy as long as the array
+    itself, so a model that was saved once would stay whole in the memory of the host.
+    """
+    if not isinstance(array, jax.Array) or array.is_fully_replicated:
+        return np.asarray(array)
+    if array.is_fully_addressable:
+        joined = np.empty(array.shape, array.dtype)
+        for part in array.addressable_shards:
+            joined[part.index] = part.data
+        return joined
+    mesh: Any = array.sharding
+    everywhere = jax.sharding.NamedSharding(mesh.mesh, jax.sharding.PartitionSpec())
+    if (team := running_team()) is not None:
+        team.meet(f"the gathering of an array of shape {array.shape}")
+    return np.asarray(jax.jit(lambda a: a, out_shardings=everywhere)(array))
+
+
+def place_variables(placement: Placement, variables: list[Variable]) -> None:
+    """Move the values of variables to where the placement wants them.
+
+    Raises:
+        RuntimeError: If a value differs between the processes.
+    """
+    moving = []
+    for variable in variables:
+        sharding, value = placement.variable_sharding(variable), variable.stored
+        if not isinstance(value, jax.Array) or not value.sharding.is_equivalent_to(
+            sharding, value.ndim
+        ):
+            moving.append((variable, value, sharding))
+    team = team_of(placement)
+    if team is not None and moving:
+        _check_equal(team, [(v.path, value) for v, value, _ in moving])
+    for variable, value, sharding in moving:
+        variable.take_over(moved(value, sharding))
+
+
+def moved(value: Any, sharding: jax.sharding.Sharding) -> jax.Array:
+    """Return a copy of a variable's value on the devices of a sharding."""
+    if sharding.is_fully_addressable:
         # A copy: a caller may hold the old array, and the new one may be donated.
-        variable.take_over(jax.device_put(value, sharding, may_alias=False))
+        return jax.device_put(value, sharding, may_alias=False)
+    if _is_elsewhere(value):
+        return jax.jit(lambda a: a, out_shardings=sharding)(value)
+    return from_host(value, sharding)
+
+
+def _check_equal(team: Team, values: list[tuple[str, Any]]) -> None:
+    """Check that variables have the same values in all processes."""
+    sums = {
+        f"the value of the variable '{path}' (a checksum)": [
+            list(value.shape),
+            zlib.crc32(np.ascontiguousarray(np.asarray(value)).view("uint8").data),
+        ]
+        for path, value in values
+        if not _is_elsewhere(value)
+    }
+    team.agree("the first use of variables", sums)
 
 
 @jax.tree_util.register_pytree_node_class
@@ -150,6 +230,35 @@ def _is_filled(x: Any) -> bool:
     return isinstance(x, Filled)
 
 
+def read_shared(
+    placement: Placement, shape: tuple[int, ...], dtype: Any, axis: int, read: Callable[..., Any]
+) -> jax.Array | Filled:
+    """Return an array of a batch of which each process reads the parts of its own devices.
+
+    Args:
+        placement: The placement.
+        shape: Shape of the whole array.
+        dtype: Its dtype.
+        axis: Axis that counts the samples.
+        read: Takes a slice for each axis; returns this part as a new array.
+    """
+    rows = shape[axis]
+    missing = -rows % placement.num_model_replicas
+    full = (*shape[:axis], rows + missing, *shape[axis + 1 :])
+
+    def part(index: Any) -> np.ndarray:
+        first, end, _ = index[axis].indices(full[axis])
+        known = slice(min(first, rows), min(end, rows))
+        found = read((*index[:axis], known, *index[axis + 1 :]))
+        lacking = end - first - (known.stop - known.start)
+        widths = [(0, lacking if i == axis else 0) for i in range(len(shape))]
+        return np.pad(found, widths) if lacking else found
+
+    sharding = placement.batch_sharding(full, axis)
+    array = jax.make_array_from_callback(full, sharding, part, dtype)
+    return Filled(array, rows) if missing else array
+
+
 def place_batch(placement: Placement, batch: Structure, axis: int) -> Structure:
     """Return a batch with its arrays where the placement wants them.
 
@@ -162,15 +271,17 @@ def place_batch(placement: Placement, batch: Structure, axis: int) -> Structure:
     """
 
     def place(array: Any) -> Any:
-        if _is_filled(array):
-            return array
+        if _is_filled(array) or _is_elsewhere(array):
+            return array  # there already
+        if placement.has_own_data:
+            return _joined(placement, np.asarray(array), axis)
         rows = np.shape(array)[axis] if np.ndim(array) > axis else 0
         missing = -rows % placement.num_model_replicas
         if missing:
             library: Any = jnp if isinstance(array, jax.Array) else np
             widths = [(0, missing if i == axis else 0) for i in range(np.ndim(array))]
             array = library.pad(array, widths)
-        placed = jax.device_put(array, placement.batch_sharding(np.shape(array), axis))
+        placed = from_host(array, placement.batch_sharding(np.shape(array), axis))
         return Filled(placed, rows) if missing else placed
 
     return jax.tree.map(place, batch, is_leaf=_is_filled)
@@ -193,6 +304,46 @@ def without_filling(placement: Placement | None, batch: Structure) -> Structure:
         return jax.lax.with_sharding_constraint(rows, placement.batch_sharding(rows.shape, 0))
 
     return jax.tree.map(own_rows, batch, is_leaf=_is_filled)
+
+
+def _joined(placement: Placement, own: np.ndarray, axis: int) -> jax.Array:
+    """Return the array whose parts along an axis the processes have."""
+    team = team_of(placement)
+    assert team is not None
+    shape = list(own.shape)
+    shape[axis] *= team.count
+    if shape[axis] % placement.num_model_replicas:
+        raise ValueError(
+            f"A batch of {own.shape[axis]} rows in each of {team.count} processes cannot be divided"
+            " among the devices, and with `auto_shard_dataset=False` no process has the rows of the"
+            " others. Choose a batch size that the number of a process's devices divides."
+        )
+    sharding = placement.batch_sharding(tuple(shape), axis)
+    own = np.array(own, jax.dtypes.canonicalize_dtype(own.dtype))
+    return jax.make_array_from_process_local_data(sharding, own, tuple(shape))
+
+
+def rows_of_process(placement: Placement | None, outputs: Structure, axis: int) -> Structure:
+    """Return the rows of outputs that belong to the data of this process."""
+    team = team_of(placement)
+    if team is None or placement is None or not placement.has_own_data:
+        return outputs
+
+    def cut(array: Any) -> np.ndarray:
+        host = np.asarray(array)
+        count = host.shape[axis] // team.count
+        return host.take(range(team.number * count, (team.number + 1) * count), axis)
+
+    return jax.tree.map(cut, outputs)
+
+
+def place_results(placement: Placement | None, results: Structure) -> Structure:
+    """Return the results of a compiled program; every process of several gets all of them whole."""
+    if placement is None or team_of(placement) is None:
+        return results
+    return jax.tree.map(
+        lambda a: jax.lax.with_sharding_constraint(a, placement.whole_sharding), results
+    )
 
 
 def place_output(placement: Placement, path: str, outputs: Structure) -> Structure:

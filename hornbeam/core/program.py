@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
+import re
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -26,7 +28,9 @@ from hornbeam.core.placement import (
     Placement,
     current_placement,
     place_batch,
-    place_variable,
+    place_results,
+    place_variables,
+    team_of,
     without_filling,
 )
 from hornbeam.core.structure import rules_version
@@ -79,6 +83,7 @@ class _Carried:
     ):
         self.assigned, self.read = assigned, read
         self.proven: set[Any] = set()  # shapes of calls that had memory enough
+        self.points: dict[Any, str] = {}  # where several processes meet, by shapes of calls
 
         def step(assigned_values: list[Any], read_values: list[Any], args: Any) -> Any:
             program.trace_count += 1
@@ -89,6 +94,7 @@ class _Carried:
             written = [v for v in overlay.assigned if v in reads or v in overlay.strays]
             if overlay.strays or written:
                 raise _Strays(overlay.strays, written)
+            result = place_results(program.placement, result)
             return result, [_where_it_was(program.placement, v, overlay) for v in assigned]
 
         # Jitted separately, so that the single call and the loop share one trace of the function.
@@ -116,7 +122,7 @@ class _Carried:
 
             empty = jax.tree.map(lambda a: jnp.zeros((*shape, *a.shape), a.dtype), result)
             values, results = jax.lax.fori_loop(0, count, body, (assigned_values, empty))
-            return results, values
+            return place_results(program.placement, results), values
 
         # Writing outputs in the order of `assigned` keeps donated buffers aligned.
         donated = (0,) if donate else ()
@@ -154,6 +160,7 @@ class Program:
         donate: Whether results reuse the buffers of assigned variables. An array that a caller may
             hold is copied first.
         keep_all: Whether `loop` returns the results of all steps instead of the last one.
+        label: What it does, in words for errors.
 
     Attributes:
         trace_count: Number of traces of the function so far.
@@ -174,7 +181,9 @@ class Program:
         read: Iterable[Variable] = (),
         donate: bool = True,
         keep_all: bool = False,
+        label: str = "a compiled function",
     ):
+        self.label = label
         self._function = function
         self._donate = donate
         self._keep_all = keep_all
@@ -201,7 +210,7 @@ class Program:
     def __call__(self, *args: Any) -> Any:
         """Run the function once."""
         with outside_tapes(), self._memory_explained(args):
-            return self._run(lambda carried: carried.once, self.place(args))
+            return self._run(_once_of, self.place(args))
 
     def loop(self, slabs: tuple[Any, ...], start: int, count: int) -> Structure:
         """Run the function `count` times in one compiled loop.
@@ -217,7 +226,7 @@ class Program:
         """
         one = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), slabs)
         with outside_tapes(), self._memory_explained(one):
-            return self._run(lambda carried: carried.loop, self.place(slabs, 1), start, count)
+            return self._run(_loop_of, self.place(slabs, 1), start, count)
 
     @contextlib.contextmanager
     def _memory_explained(self, args: tuple[Any, ...]) -> Iterator[None]:
@@ -239,6 +248,26 @@ class Program:
                 f"Not enough memory for a step ({str(error).splitlines()[0]}) Its largest arrays:"
                 f" {'; '.join(texts)}. {remedy}"
             ) from None
+
+    def _meet(self, loops: bool, carried: _Carried, args: tuple[Any, ...]) -> None:
+        """Check that every process of several is about to run the same program."""
+        team = team_of(self.placement)
+        if team is None:
+            return
+        key = (loops, _shapes_of(args))
+        point = carried.points.get(key)
+        if point is None:
+            # Traced here: new variables are then found before the processes meet.
+            batch = jax.tree.map(_shape, args[0])
+            if loops:
+                batch = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), batch)
+            values = ([_shape(v.stored) for v in some] for some in (carried.assigned, carried.read))
+            code = str(carried.step.trace(*values, batch).jaxpr)
+            shapes = ", ".join(f"{a.dtype}{list(a.shape)}" for a in jax.tree.leaves(batch))
+            point = f"{self.label} on {shapes} (checksum of the code: {_checksum(code)})"
+            carried.points[key] = point
+        steps = f", {args[2]} steps from {args[1]}" if loops else ""
+        team.meet(point + steps)
 
     def place(self, batch: Structure, axis: int = 0) -> Structure:
         """Return a batch, or a slab of batches, with its arrays where the program wants them.
@@ -336,14 +365,22 @@ class Program:
     def _run(self, compiled: Callable[[_Carried], Any], *args: Any) -> Any:
         def run(carried: _Carried) -> Any:
             if self.placement is not None:
+                self._meet(compiled is _loop_of, carried, args)
                 with self._lock:
-                    for variable in (*carried.assigned, *carried.read):
-                        place_variable(self.placement, variable)
+                    place_variables(self.placement, [*carried.assigned, *carried.read])
             return (_run_and_assign if carried.assigned else _run_reading)(
                 self, carried, compiled(carried), args
             )
 
         return self._until_all_is_carried(run)
+
+
+def _once_of(carried: _Carried) -> Any:
+    return carried.once
+
+
+def _loop_of(carried: _Carried) -> Any:
+    return carried.loop
 
 
 def _where_it_was(placement: Placement | None, variable: Variable, overlay: Overlay) -> Any:
@@ -398,6 +435,11 @@ def _run_reading(program: Program, carried: _Carried, compiled: Any, args: Any) 
             if is_out_of_memory(error):
                 raise
             _wait_for_new_values(values, attempt)
+
+
+def _checksum(code: str) -> str:
+    # Addresses of functions in memory differ between processes.
+    return f"{zlib.crc32(re.sub(r'0x[0-9a-f]+', '', code).encode()):08x}"
 
 
 def _take_over(variables: list[Variable], values: list[Any]) -> None:

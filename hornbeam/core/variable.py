@@ -25,7 +25,7 @@ from hornbeam.core.forks import check_not_forked
 from hornbeam.core.initial import are_delayed, initial_value
 from hornbeam.core.loading import current_loading
 from hornbeam.core.masks import get_mask, set_mask
-from hornbeam.core.placement import dividing
+from hornbeam.core.placement import dividing, moved, whole
 from hornbeam.core.tape_trace import tape_trace
 from hornbeam.core.traces import (
     accept_as_argument,
@@ -299,7 +299,7 @@ class Variable:
         pure = type(initializer).__module__ == "hornbeam.initializers" and isinstance(
             getattr(initializer, "seed", None), int | None
         )
-        return jax.jit(make, out_shardings=sharding)() if pure else jax.device_put(make(), sharding)
+        return jax.jit(make, out_shardings=sharding)() if pure else moved(make(), sharding)
 
     def __getattr__(self, name: str) -> Any:
         # Called only for a missing attribute: here, a value that was not read or assigned yet.
@@ -414,7 +414,7 @@ class Variable:
                 if not isinstance(value, jax.Array):
                     value = np.asarray(value)
                 value = value.astype(self._dtype)
-                self._value = jax.device_put(value, sharding, may_alias=False)
+                self._value = moved(value, sharding)
             self._lent, self._first_value = True, None
         return self
 
@@ -479,10 +479,10 @@ class Variable:
 
     def numpy(self) -> np.ndarray:
         """Return a copy of the value as a NumPy array."""
-        return np.array(self.value)
+        return np.array(whole(self.value))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        array = np.asarray(self.value, dtype=dtype)
+        array = np.asarray(whole(self.value), dtype=dtype)
         return array.copy() if copy else array  # `np.array(variable)` asks for a copy
 
     def __jax_array__(self) -> Any:
@@ -491,9 +491,7 @@ class Variable:
     def __repr__(self) -> str:
         overlay = _overlay.get()
         shown = (
-            "traced"
-            if overlay is not None
-            else np.array2string(np.asarray(self._value), threshold=8)
+            "traced" if overlay is not None else np.array2string(whole(self._value), threshold=8)
         )
         return (
             f"<Variable path={self.path}, shape={self._shape}, dtype={self._dtype}, value={shown}>"

@@ -22,13 +22,15 @@ class DataParallel(Distribution):
         device_mesh: Mesh whose first axis divides batches. Default: one axis, `"batch"`, over
             `devices`.
         devices: Names of devices, as in `list_devices`. Default: all.
-        auto_shard_dataset: Whether each of several processes reads its own share of the data. With
-            one process, both values mean the same.
+        auto_shard_dataset: Whether all of several processes are given the same data, of which each
+            uses its part of every batch. If false, each is given its own part: its batches and
+            those of the others are one batch, and `predict` returns its own rows. With one process,
+            both values mean the same.
 
     Raises:
         TypeError: If `device_mesh` is no `DeviceMesh`.
         ValueError: If both `device_mesh` and `devices` are given.
-        NotImplementedError: If there are several processes.
+        RuntimeError: If there are several processes that `initialize` has not connected.
 
     Example:
         >>> from hornbeam.distribution import distribution

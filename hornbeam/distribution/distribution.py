@@ -7,9 +7,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
 import jax
+import numpy as np
 
 from hornbeam import errors
 from hornbeam.core.placement import Placement, current_placement, placement_scope, set_placement
+from hornbeam.core.team import running_team
 from hornbeam.core.variable import Variable
 from hornbeam.distribution.mesh import DeviceMesh, TensorLayout, list_devices
 
@@ -25,12 +27,14 @@ class Distribution(Placement):
     Args:
         device_mesh: The mesh.
         batch_dim_name: The mesh axis that divides batches. Default: the first.
-        auto_shard_dataset: Whether each of several processes reads its own share of the data. With
-            one process, both values mean the same.
+        auto_shard_dataset: Whether all of several processes are given the same data, of which each
+            uses its part of every batch. If false, each is given its own part: its batches and
+            those of the others are one batch, and `predict` returns its own rows. With one process,
+            both values mean the same.
 
     Raises:
         ValueError: If the mesh has no axis `batch_dim_name`.
-        NotImplementedError: If there are several processes.
+        RuntimeError: If there are several processes that `initialize` has not connected.
     """
 
     def __init__(
@@ -40,11 +44,6 @@ class Distribution(Placement):
         auto_shard_dataset: bool = True,
     ):
         kind = type(self).__name__
-        if jax.process_count() > 1:
-            raise NotImplementedError(
-                f"{kind}: expected one process, received {jax.process_count()}. Run the script in"
-                " one process, which can use all devices of its machine."
-            )
         if batch_dim_name is not None and batch_dim_name not in device_mesh.axis_names:
             raise ValueError(
                 f"{kind}: `batch_dim_name` must name an axis of the mesh, which are"
@@ -53,6 +52,17 @@ class Distribution(Placement):
         self._mesh = device_mesh
         self._batch_dim_name = batch_dim_name or device_mesh.axis_names[0]
         self._auto_shard_dataset = bool(auto_shard_dataset)
+        self.is_shared = _is_shared(kind, device_mesh)
+        self.has_own_data = self.is_shared and not self._auto_shard_dataset
+        if self.has_own_data and not _follows_processes(self):
+            raise ValueError(
+                f"{kind}: with `auto_shard_dataset=False` each process has its own part of a batch,"
+                " so the mesh axis that divides batches must list the devices of one process after"
+                f" those of the other; received {device_mesh}. Leave `auto_shard_dataset` out."
+            )
+        self.whole_sharding = jax.sharding.NamedSharding(
+            device_mesh.backend_mesh, jax.sharding.PartitionSpec()
+        )
 
     @property
     def device_mesh(self) -> DeviceMesh:
@@ -153,6 +163,39 @@ class Distribution(Placement):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} device_mesh={self._mesh}>"
+
+
+def _is_shared(kind: str, mesh: DeviceMesh) -> bool:
+    """Return whether a mesh lies on all of several processes; it must not leave one out."""
+    numbers = {device.process_index for device in mesh.backend_mesh.devices.flat}
+    if numbers == {jax.process_index()}:
+        return False
+    missing = sorted(set(range(jax.process_count())) - numbers)
+    if missing:
+        raise ValueError(
+            f"{kind}: the mesh must have devices of every process, or of this process"
+            f" ({jax.process_index()}) only; it has none of process {', '.join(map(str, missing))}."
+            " Choose devices from `list_devices()`."
+        )
+    if running_team() is None:
+        raise RuntimeError(
+            f"{kind}: the devices belong to {jax.process_count()} processes that do not know each"
+            " other. Connect them by `hornbeam.distribution.initialize` instead of"
+            " `jax.distributed.initialize`."
+        )
+    return True
+
+
+def _follows_processes(distribution: Distribution) -> bool:
+    """Return whether the parts of a batch lie in the processes one after the other."""
+    mesh = distribution.device_mesh
+    axis = mesh.axis_names.index(distribution.batch_dim_name)
+    rows = np.moveaxis(mesh.backend_mesh.devices, axis, 0).reshape(mesh.shape[axis], -1)
+    numbers = [{device.process_index for device in row} for row in rows]
+    size, count = len(rows), jax.process_count()
+    return size % count == 0 and all(
+        found == {i * count // size} for i, found in enumerate(numbers)
+    )
 
 
 def _check_fit(variable: Variable, layout: TensorLayout) -> None:

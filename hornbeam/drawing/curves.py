@@ -52,6 +52,8 @@ def curves_figure(
         axes.grid(alpha=0.3)
         axes.set_yscale("log" if log_y else "linear")
         axes.set_xscale("log" if log_x else "linear")
+        if not log_x and all(float(at).is_integer() for at in x):
+            axes.xaxis.get_major_locator().set_params(integer=True)
         if len(curves) > 1:
             axes.legend()
     figure.set_layout_engine("constrained")

@@ -119,6 +119,7 @@ TENSORFLOW_MODULES: dict[str, tuple[str, ...]] = {
     "sets": ("tensorflow.sets",),
     "sparse": ("tensorflow.sparse",),
     "strings": ("tensorflow.strings",),
+    "summary": ("tensorflow.summary",),
     "train": ("tensorflow.example_proto",),
     "errors": ("tensorflow.errors",),
     "experimental": (),

@@ -21,7 +21,7 @@ _WAYS = {
         "Save models with `model.save('model.keras')`, and for other programs with"
         " `model.export(path)`; load them with `keras.models.load_model`."
     ),
-    r"summary(\..*)?": "Use `keras.callbacks.TensorBoard`, or `tensorboardX.SummaryWriter`.",
+    r"summary(\..*)?": "Use `keras.callbacks.TensorBoard(profile_batch=...)` for profiles.",
     r"lite(\..*)?": "Export the model with `model.export(path)`.",
     r"autograph.*": "`tf.function` traces functions with JAX; there is no code to show.",
     r"(train|queue)(\..*)?": "Feed the model with `tf.data.Dataset` or with arrays.",

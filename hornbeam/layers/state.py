@@ -19,7 +19,7 @@ import numpy as np
 from hornbeam import constraints, errors, initializers, regularizers, tree
 from hornbeam.core import naming
 from hornbeam.core.graph import Operation
-from hornbeam.core.placement import host_array
+from hornbeam.core.placement import whole
 from hornbeam.core.provenance import is_library_code, refuse_real_keras
 from hornbeam.core.random import SeedGenerator
 from hornbeam.core.structure import structure_version
@@ -472,7 +472,7 @@ class LayerState(Operation):
             store: Mapping from names, `"0"`, `"1"` and so on, to arrays.
         """
         for index, variable in enumerate(self._saved_variables()):
-            store[str(index)] = host_array(self._saved_value(variable))
+            store[str(index)] = whole(self._saved_value(variable))
 
     def _saved_variables(self) -> list[Variable]:
         """Return the variables that files hold, without the sublayers'."""

@@ -4,6 +4,7 @@ from hornbeam.models.clone import clone_model, model_from_config, model_from_jso
 from hornbeam.models.functional import Function, Functional
 from hornbeam.models.model import Model
 from hornbeam.models.sequential import Sequential
+from hornbeam.models.torch_weights import load_torch_weights
 from hornbeam.models.transfer import features, freeze, unfreeze, with_head
 from hornbeam.objects.family import Family
 from hornbeam.saving import load_model, save_model
@@ -17,6 +18,7 @@ __all__ = [
     "features",
     "freeze",
     "load_model",
+    "load_torch_weights",
     "model_from_config",
     "model_from_json",
     "model_from_yaml",

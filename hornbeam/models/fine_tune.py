@@ -113,7 +113,7 @@ def _head(model: Any, head: Chosen) -> list[Layer]:
     """Return the layers of the head."""
     if head is not None:
         return matching("fine_tune", model, all_layers(model), head)
-    weighted = [layer for layer in model.layers if layer.variables]
+    weighted = [layer for layer in model.layers if layer.weights]
     if not weighted:
         raise ValueError(f"fine_tune: model '{model.name}' has no weights.")
     nested = [n for n, layer in enumerate(weighted[:-1]) if isinstance(layer, Trainable)]

@@ -211,9 +211,10 @@ def with_head(
         ((None, 3), 3)
     """
     _check_graph("with_head", model)
-    if len(model.outputs) != 1:
+    count = len(tree.flatten(model.output))
+    if count != 1:
         raise ValueError(
-            f"with_head: model '{model.name}' must have one output, received {len(model.outputs)}."
+            f"with_head: model '{model.name}' must have one output, received {count}."
             " Choose one by `features(model, name)` first."
         )
     x = _without_classifier(model)
@@ -230,7 +231,7 @@ def _without_classifier(model: Any) -> Tensor:
     seen = x
     while (node := producer.get(id(seen))) is not None and len(node.inputs) == 1:
         operation = node.operation
-        if isinstance(operation, Layer) and operation.variables:
+        if isinstance(operation, Layer) and operation.weights:
             if isinstance(operation, Dense):
                 return node.inputs[0]
             one = isinstance(operation, (Conv1D, Conv2D, Conv3D)) and set(

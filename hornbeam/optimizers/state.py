@@ -12,7 +12,7 @@ import numpy as np
 
 from hornbeam import errors, tree
 from hornbeam.core import naming
-from hornbeam.core.placement import host_array
+from hornbeam.core.placement import whole
 from hornbeam.core.provenance import is_library_code
 from hornbeam.core.structure import rules_version
 from hornbeam.core.variable import Variable, current_overlay, outside_overlays
@@ -330,7 +330,7 @@ class OptimizerState(OlderMethods):
     def save_own_variables(self, store: MutableMapping[str, Any]) -> None:
         """Write `variables` into `store`, under their numbers."""
         for index, variable in enumerate(self.variables):
-            store[str(index)] = host_array(variable.stored)
+            store[str(index)] = whole(variable.stored)
 
     def load_own_variables(self, store: Mapping[str, Any]) -> None:
         """Read `variables` from `store`; if their number differs, warn and change nothing."""

@@ -30,6 +30,7 @@ import jax
 import ml_dtypes
 import numpy as np
 
+from hornbeam.core.placement import whole
 from hornbeam.errors import FileError, describe
 from hornbeam.saving.disk import parse_json, written_aside
 from hornbeam.typing import FilePath
@@ -112,7 +113,7 @@ class Packed:
         """Pack pairs of a name and an array, twice as fast as `pack`."""
         pairs: list[Any] = []
         for name, value in named:
-            copy = np.array(value)
+            copy = np.array(whole(value))
             if not _is_storable(copy.dtype):
                 _checked(value, f"{where}[{name!r}]")
             pairs.append([name, {_TAG: "array", "is": len(self.arrays)}])

@@ -26,6 +26,7 @@ from hornbeam.saving.orbax import load_orbax, load_orbax_weights, orbax_step
 from hornbeam.saving.safetensors import load_safetensors, looks_like_safetensors, save_safetensors
 from hornbeam.saving.shards import index_of, load_shards, save_shards
 from hornbeam.saving.streams import is_stream, read_path, written_path
+from hornbeam.saving.together import saved_once
 from hornbeam.typing import CustomObjects, FilePath
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["load_model", "load_weights", "save_model", "save_weights"]
 
 
+@saved_once
 def save_model(
     model: Model,
     filepath: FilePath,
@@ -181,6 +183,7 @@ def _hint(path: FilePath) -> str:
     return ""
 
 
+@saved_once
 def save_weights(
     model: Model,
     filepath: FilePath,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbeam import losses, tree
-from hornbeam.core.placement import host_array
+from hornbeam.core.placement import whole
 from hornbeam.core.variable import Variable
 from hornbeam.layers.state import flatten_layers
 from hornbeam.objects import configuration
@@ -194,7 +194,7 @@ def _unique(variables: list[Variable]) -> list[tuple[str, Any]]:
         path, number = variable.path, 1
         while path in named:
             path, number = f"{variable.path}_{number}", number + 1
-        named[path] = host_array(variable.stored)
+        named[path] = whole(variable.stored)
     return list(named.items())
 
 

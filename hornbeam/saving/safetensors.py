@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import jax.numpy as jnp
 import numpy as np
 
-from hornbeam.core.placement import host_array
+from hornbeam.core.placement import whole
 from hornbeam.core.variable import Variable
 from hornbeam.errors import FileError
 from hornbeam.layers.state import saved_variables
@@ -29,7 +29,10 @@ from hornbeam.typing import FilePath
 if TYPE_CHECKING:
     from hornbeam.models.model import Model
 
-__all__ = ["load_safetensors", "looks_like_safetensors", "save_safetensors"]
+__all__ = [
+    "load_safetensors", "looks_like_safetensors", "read_tensors", "save_safetensors",
+    "write_tensors",
+]  # fmt: skip
 
 _NAMES = {
     "BF16": "bfloat16", "BOOL": "bool", "F16": "float16", "F32": "float32", "F64": "float64",
@@ -68,27 +71,48 @@ def save_safetensors(model: Model, filepath: FilePath, overwrite: bool = True) -
     """
     check_built(model, "save_weights")
     check_overwrite(filepath, overwrite)
-    short = {name: key for key, name in _NAMES.items()}
-    header: dict[str, Any] = {"__metadata__": {"format": "hornbeam"}}
-    named, start = _named(model), 0
-    for name, variable in named.items():
-        if variable.dtype not in short:
+    named = _named(model)
+    for variable in named.values():
+        if variable.dtype not in _NAMES.values():
             raise ValueError(
                 f"save_weights: '{variable.path}' has the dtype {variable.dtype}, which safetensors"
                 " files cannot hold. Save to `.weights.h5` instead."
             )
+    _write(filepath, named, lambda variable: variable.stored)
+
+
+def write_tensors(filepath: FilePath, tensors: Mapping[str, Any]) -> None:
+    """Write arrays by name.
+
+    Example:
+        >>> import tempfile
+        >>> path = tempfile.mkdtemp() + "/arrays.safetensors"
+        >>> write_tensors(path, {"a": np.arange(3)})
+        >>> read_tensors(path)["a"].tolist()
+        [0, 1, 2]
+    """
+    arrays = {name: np.asarray(value) for name, value in tensors.items()}
+    _write(filepath, arrays, lambda array: array)
+
+
+def _write(filepath: FilePath, items: Mapping[str, Any], read: Callable[[Any], Any]) -> None:
+    """Write arrays: `items` have their dtypes and shapes, and are read one after the other."""
+    short = {name: key for key, name in _NAMES.items()}
+    header: dict[str, Any] = {"__metadata__": {"format": "hornbeam"}}
+    start = 0
+    for name, array in items.items():
         header[name] = {
-            "dtype": short[variable.dtype],
-            "shape": list(variable.shape),
-            "data_offsets": [start, start + variable.nbytes],
+            "dtype": short[str(array.dtype)],
+            "shape": list(array.shape),
+            "data_offsets": [start, start + array.nbytes],
         }
-        start += variable.nbytes
+        start += array.nbytes
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)  # aligns the arrays
     with written_aside(filepath) as path, path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
-        for variable in named.values():
-            file.write(np.ascontiguousarray(host_array(variable.stored)).tobytes())
+        for item in items.values():
+            file.write(np.ascontiguousarray(whole(read(item))).tobytes())
 
 
 def looks_like_safetensors(path: FilePath) -> bool:
@@ -148,6 +172,26 @@ def load_safetensors(
             file.seek(start + offset)
             variable.assign(np.frombuffer(file.read(size), dtype=dtype).reshape(shape))
     differences.report()
+
+
+def read_tensors(filepath: FilePath) -> dict[str, np.ndarray]:
+    """Return the arrays of a file by name. They are read from the disk when they are used.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        FileError: If the file is damaged, or no safetensors file.
+    """
+    what = file_label(filepath)
+    with Path(filepath).open("rb") as file:
+        saved, start = _header(file, what)
+    found = {}
+    for name, (dtype, shape, offset, size) in saved.items():
+        if size == 0:
+            found[name] = np.zeros(shape, dtype)
+        else:
+            raw = np.memmap(filepath, np.uint8, "r", start + offset, (size,))
+            found[name] = raw.view(dtype).reshape(shape)
+    return found
 
 
 Entry = tuple[np.dtype, tuple[int, ...], int, int]

@@ -21,6 +21,7 @@ from hornbeam.training.plan import InFlight, Plan, compile_ahead, make_plan
 from hornbeam.training.requests import EvaluateRequest, warn_of_batch_size
 from hornbeam.training.resume import Terminated
 from hornbeam.training.step import steps_for
+from hornbeam.training.together import check_same_data
 
 if TYPE_CHECKING:
     from hornbeam.training.trainable import Trainable
@@ -114,6 +115,7 @@ class Evaluation:
         if self._compiling is not None:
             concurrent.futures.wait([self._compiling])
             self._compiling = None
+        check_same_data("an evaluation", self._source, self._number)
         plan = self._made_plan()
         self._model.reset_metrics()
         self._callbacks.on_test_begin()

@@ -28,6 +28,7 @@ from hornbeam.training.plan import InFlight, Plan, make_plan
 from hornbeam.training.requests import FitRequest, limited, warn_of_batch_size
 from hornbeam.training.resume import Backups, Progress
 from hornbeam.training.step import steps_for
+from hornbeam.training.together import any_stops, check_same_data, meet
 from hornbeam.training.weighting import class_weighted
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def fit(model: Trainable, request: FitRequest) -> History:
     callbacks = callback_list("fit", request, model, request.epochs, total, add_history=True)
     model.history = next((c for c in callbacks.callbacks if isinstance(c, History)), None)
     backups = Backups(model, callbacks, request.resume)
+    check_same_data("fit", source, total, **{"the number of epochs": request.epochs})
     watched = source = backups.watch(source)
     source = source_on_host(model, source)
     if request.class_weight is not None:
@@ -78,6 +80,7 @@ def fit(model: Trainable, request: FitRequest) -> History:
             model, request, source, plan, hooks, callbacks, interrupts, backups, evaluation
         )
         logs = training.run_epochs(progress)
+        meet("the end of fit")
         if model.optimizer is not None and request.epochs > request.initial_epoch:
             _finalize_weights(model)
         callbacks.on_train_end(logs)
@@ -142,6 +145,7 @@ class _Training:
             results = self.evaluation.run(self.interrupts)
             epoch_logs.update({f"val_{name}": value for name, value in results.items()})
         self.callbacks.on_epoch_end(epoch, epoch_logs)
+        any_stops(model)
         if budget is not None and done < budget and not model.stop_training:
             self._end_early(epoch, done, budget)
         position = (epoch + 1, 0) if budget is None else self.plan.position
@@ -209,6 +213,8 @@ class _Training:
             in_flight.add(dispatch.steps, results)
             logs = self.hooks.end(done, dispatch, results)
             done += dispatch.steps
+            if self.hooks.acts or self.hooks.every_step:
+                any_stops(self.model)
             now = Progress(start.epoch, done, self.plan.position, logs, self.model.stop_training)
             self.backups.after_steps(dispatch.steps, now, self.interrupts.terminated)
             if self.model.stop_training:

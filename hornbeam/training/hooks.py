@@ -132,7 +132,10 @@ class BatchHooks:
 
     def _call(self, what: str, callbacks: list[Any], step: int, logs: Any) -> None:
         name = f"on_{self._kind}_batch_{what}"
+        called = self._callbacks.called
         for callback in callbacks:
+            if callbacks is not called and callback not in called:
+                continue
             hook = getattr(callback, name)
             if (callback, name) in self._by_name:
                 hook(step, logs=logs)

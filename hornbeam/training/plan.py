@@ -21,11 +21,13 @@ import jax
 import numpy as np
 
 from hornbeam import tree
+from hornbeam.core.placement import Placement, read_shared
 from hornbeam.core.program import calls_return_when_done
 from hornbeam.data.lazy import is_on_disk
 from hornbeam.data.sources import ArraySource, Source
 from hornbeam.training.padding import padded_size
 from hornbeam.training.step import Steps
+from hornbeam.training.together import meet, value_of_first
 from hornbeam.typing import Structure
 
 __all__ = ["Dispatch", "InFlight", "Plan", "make_plan"]
@@ -130,6 +132,7 @@ class Plan:
             bounds = [n for n in (left, most()) if n is not None]
             dispatch = self.next(min(bounds) if bounds else None)
             if dispatch is None:
+                meet("the end of the data")
                 if not renew or not self._source.can_restart:
                     return
                 if left != budget:
@@ -155,7 +158,8 @@ class Plan:
         if self._fixed is not None:
             return min(self._fixed, most)
         pace = self.steps.seconds_per_step
-        return 1 if pace is None else max(1, min(most, int(SECONDS_PER_DISPATCH / max(pace, 1e-9))))
+        count = 1 if pace is None else int(SECONDS_PER_DISPATCH / max(pace, 1e-9))
+        return value_of_first("the number of the next steps", max(1, min(most, count)))
 
 
 class _ArrayPlan(Plan):
@@ -184,7 +188,12 @@ class _ArrayPlan(Plan):
         self._coming: tuple[tuple[int, int], concurrent.futures.Future] | None = None
         self._following: int | None = None
         self._compiling_rest: concurrent.futures.Future | None = None
-        self._data = _Resident(source) if _fits_on_accelerator(source) else source
+        self._data: Any = source
+        if (placement := steps.shared_placement) is not None:
+            if not placement.has_own_data:
+                self._data = _Shared(source, placement)
+        elif _fits_on_accelerator(source):
+            self._data = _Resident(source)
 
     def begin(self, number: int, start: int = 0) -> None:
         super().begin(number, start)
@@ -283,7 +292,9 @@ class _ArrayPlan(Plan):
         size = self._size
 
         def run_one(step: int) -> Any:
-            if self._pad:
+            if self._pad and isinstance(self._data, _Shared):
+                batch = self._data.full_batch(self._order, step * size, size)
+            elif self._pad:
                 batch = tree.map_structure(
                     lambda a: None if a is None else a[0],
                     self._data.slab(self._order, step * size, size, 1),
@@ -446,6 +457,44 @@ class _Resident:
 
     def _gather(self, order: np.ndarray | None, places: np.ndarray) -> Any:
         return self._take(self._data, (places if order is None else order[places]).astype("int32"))
+
+
+class _Shared:
+    """Batches over several processes, each of which gathers the rows of its own devices."""
+
+    def __init__(self, source: ArraySource, placement: Placement):
+        self._source, self._placement = source, placement
+
+    def slab(self, order: np.ndarray | None, start: int, batch_size: int, steps: int) -> Any:
+        places = np.minimum(np.arange(start, start + batch_size * steps), self._source.num_rows - 1)
+        return self._gather(order, places.reshape(steps, batch_size))
+
+    def full_batch(self, order: np.ndarray | None, start: int, size: int) -> Any:
+        """Return a batch of `size` rows; the last row of the data is repeated at their end."""
+        return self._gather(
+            order, np.minimum(np.arange(start, start + size), self._source.num_rows - 1)
+        )
+
+    def rows(self, order: np.ndarray | None, start: int, count: int) -> Any:
+        return self._gather(order, np.arange(start, min(start + count, self._source.num_rows)))
+
+    def _gather(self, order: np.ndarray | None, places: np.ndarray) -> Any:
+        numbers = places if order is None else order[places]
+
+        def one(a: Any) -> Any:
+            if a is None:
+                return None
+            dtype = jax.dtypes.canonicalize_dtype(a.dtype)
+
+            def read(index: Any) -> Any:
+                chosen = numbers[index[: numbers.ndim]]
+                rows = np.array(a[chosen.reshape(-1)], dtype)
+                return rows.reshape(*chosen.shape, *rows.shape[1:])
+
+            shape = (*numbers.shape, *a.shape[1:])
+            return read_shared(self._placement, shape, dtype, numbers.ndim - 1, read)
+
+        return tree.map_structure(one, self._source.data)
 
 
 # --- work in the background, and in flight --------------------------------------------------------

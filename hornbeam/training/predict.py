@@ -21,6 +21,7 @@ from hornbeam.training.padding import padded_size, rows_are_independent
 from hornbeam.training.plan import Dispatch, InFlight, make_plan
 from hornbeam.training.requests import PredictRequest, limited, warn_of_batch_size
 from hornbeam.training.step import steps_for
+from hornbeam.training.together import check_same_data
 from hornbeam.typing import Data, Structure
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def _predict_batches(model: Any, request: PredictRequest) -> Any:
     total = request.steps or (
         None if batches is None else limited("steps", batches, most, stacklevel=5)
     )
+    check_same_data("predict", source, total)
     callbacks = callback_list("predict", request, model, 1, total)
     hooks = BatchHooks(callbacks, "predict")
     program = steps_for(model, "predict", keep_all=True)

@@ -24,6 +24,7 @@ import numpy as np
 
 from hornbeam import tree
 from hornbeam.callbacks import BackupAndRestore, CallbackList
+from hornbeam.core.placement import current_team, whole
 from hornbeam.core.random import existing_global_generator, make_default_seed
 from hornbeam.core.structure import structure_version
 from hornbeam.core.variable import Variable
@@ -33,6 +34,7 @@ from hornbeam.saving.checkpoint import BackgroundWriter, CheckpointFolder, Packe
 from hornbeam.training.journal import Journal, random_state, set_random_state
 from hornbeam.training.plan import Plan
 from hornbeam.training.step import Steps
+from hornbeam.training.together import meet, value_of_first
 from hornbeam.typing import FilePath
 
 if TYPE_CHECKING:
@@ -109,8 +111,11 @@ class Backups:
         self._folder = CheckpointFolder(
             settings.backup_dir, f"training-{_finished[self._key]}", settings.keep
         )
+        team = current_team()
+        self._writes = team is None or team.number == 0
         try:
-            self._folder.prepare()
+            if self._writes:
+                self._folder.prepare()
         except OSError as error:
             raise type(error)(
                 error.errno,
@@ -123,9 +128,18 @@ class Backups:
             if isinstance(settings.save_freq, int) and settings.save_freq
             else None
         )
+        meet("the reading of backups")
         found = self._folder.newest()
         if found is not None:
             self._state = _checked(found, settings.backup_dir)
+        if team is not None:
+            # All must see the same files.
+            progress = None if self._state is None else self._state["progress"]
+            read = progress and [progress["epoch"], progress["done"]]
+            team.agree(
+                f"the reading of backups in '{settings.backup_dir}'",
+                {"the epoch and step of the backup": read},
+            )
 
     # --- going on ---------------------------------------------------------------------------
 
@@ -157,6 +171,7 @@ class Backups:
         """
         if not hasattr(self, "_seed"):
             self._seed = make_default_seed() if self._state is None else int(self._state["seed"])
+            self._seed = value_of_first("the choice of the seed of the data", self._seed)
         return self._seed
 
     def begin(self, plan: Plan, initial_epoch: int, interrupts: Interrupts) -> Progress:
@@ -247,7 +262,7 @@ class Backups:
         self._restore_variables(state["variables"])
         self._since = state["since"]
         states = {(name, number): own for name, number, own in state["callbacks"]}
-        for name, number, callback in _numbered(self._callbacks.callbacks):
+        for name, number, callback in _numbered(self._callbacks.called):
             if (name, number) in states and hasattr(callback, "load_state_dict"):
                 self._restore_callback(name, callback, states[name, number])
         self._model.stop_training = state["progress"]["stopped"]
@@ -324,7 +339,9 @@ class Backups:
         if not self.active:
             return
         due = self._settings.save_freq == "epoch"
-        if terminated or (due and (last or self._affordable)):
+        if due and not (terminated or last):
+            due = value_of_first("the question whether to back up", self._affordable)
+        if terminated or due:
             self._save(progress, terminated)
 
     @property
@@ -346,10 +363,15 @@ class Backups:
         if terminated:
             self._remembered = packed
             raise Terminated
-        self._writer.put(packed)
+        if self._writes:
+            self._writer.put(packed)
 
     def _packed(self, progress: Progress) -> Any:
         variables = self._known_variables()
+        if not self._writes:
+            for variable in variables:
+                whole(variable.stored)  # takes part where values are gathered
+            return None
         if jax.default_backend() != "cpu":
             for variable in variables:
                 variable.stored.copy_to_host_async()
@@ -411,7 +433,8 @@ class Backups:
         if self.active and self._settings.delete_checkpoint and not terminated:
             self._writer.close(drop=True)
             self._writer.failure = None
-            self._folder.clear()
+            if self._writes:
+                self._folder.clear()
             _finished[self._key] += 1
 
     def __enter__(self) -> Backups:
@@ -420,10 +443,12 @@ class Backups:
     def __exit__(self, kind: Any, *exc: Any) -> None:
         if not self.active:
             return
-        if kind is Terminated and self._remembered is not None:
+        if kind is Terminated and self._remembered is not None and self._writes:
             self._writer.put(self._remembered)
         self._writer.close()
         self._tell_failure()
+        if kind is Terminated:
+            meet("the end of the last backup")
 
 
 def _settings(model: Any, callbacks: CallbackList, resume: Any) -> BackupAndRestore | None:

@@ -16,7 +16,13 @@ import jax.numpy as jnp
 
 from hornbeam import tree
 from hornbeam.core.convert import convert
-from hornbeam.core.placement import current_placement, without_filling
+from hornbeam.core.placement import (
+    Placement,
+    current_placement,
+    rows_of_process,
+    team_of,
+    without_filling,
+)
 from hornbeam.core.program import Program
 from hornbeam.core.sparse import as_dense, is_sparse
 from hornbeam.core.structure import structure_version
@@ -233,6 +239,12 @@ class Steps:
         """The variables that the step reads or assigns; complete after the first trace."""
         return [] if self._program is None else self._program.variables
 
+    @property
+    def shared_placement(self) -> Placement | None:
+        """The placement of the steps if several processes run them together, else `None`."""
+        placement = None if self._program is None else self._program.placement
+        return None if team_of(placement) is None else placement
+
     def trace(self, *args: Any) -> None:
         """Trace the step without running it; creates the variables that a first step would."""
         if self._program is not None:
@@ -250,6 +262,8 @@ class Steps:
     def once(self, *args: Any) -> Structure:
         """Run one batch; `args` are the batch and, if `padded`, the vector of rows that count."""
         results = self._named((self._program or self._step)(*args))
+        if self.kind == "predict":
+            results = rows_of_process(self.shared_placement, results, 0)
         self._advise(args)
         return results
 
@@ -257,6 +271,8 @@ class Steps:
         """Run `count` batches that lie along the first axis of `slabs`, from `start` on."""
         assert self._program is not None
         results = self._named(self._program.loop(slabs, start, count))
+        if self.kind == "predict":
+            results = rows_of_process(self.shared_placement, results, 1)
         if not self._advised:
             self._advise(jax.tree.map(lambda a: a[0], slabs))
         return results
@@ -327,17 +343,24 @@ def _shapes_key(args: Any) -> Any:
 
 def _compiled(model: Any, kind: str, step: Callable[..., Any], keep_all: bool) -> Program:
     everything = model.variables
+    label = f"a step of {'training' if kind == 'train' else 'evaluation'} of '{model.name}'"
     if kind == "predict":
-        return Program(step, read=everything, donate=False, keep_all=True)
+        return Program(
+            step,
+            read=everything,
+            donate=False,
+            keep_all=True,
+            label=f"a step of prediction of '{model.name}'",
+        )
     tracked = [*(v for v in model.metrics_variables)]
     if kind == "test":
-        return Program(step, assigned=tracked, read=everything, keep_all=keep_all)
+        return Program(step, tracked, everything, keep_all=keep_all, label=label)
     if model.optimizer is not None and model.built:
         model.optimizer.build(trained_variables(model))
         tracked += model.optimizer.variables
     trainable = set(trained_variables(model))
     changing = [v for v in everything if v in trainable or not v.trainable]
-    return Program(step, assigned=[*changing, *tracked], read=everything, keep_all=keep_all)
+    return Program(step, [*changing, *tracked], everything, keep_all=keep_all, label=label)
 
 
 def _packed(batch: Any) -> Any:

@@ -12,7 +12,12 @@ import pytest
 
 import hornbeam as hb
 from hornbeam.layers.preprocessing.fingerprints import fingerprints
-from hornbeam.layers.preprocessing.native_text import count_tokens, from_arrow, native_hashes
+from hornbeam.layers.preprocessing.native_text import (
+    TextTable,
+    count_tokens,
+    from_arrow,
+    native_hashes,
+)
 from hornbeam.layers.preprocessing.text import as_host_array
 
 native = pytest.importorskip(
@@ -169,6 +174,19 @@ def test_hashes_of_integers(dtype, both):
         both(lambda key=key: fingerprints(np.array(numbers, dtype)[::2], key))
 
 
+def test_texts_of_all_short_lengths_are_found():
+    words = ["abcdefghijklmnopqrs"[:size] for size in range(20)]
+    words += [word[:-1] + "z" for word in words[1:]] + ["é", "abcdefghé", "a\0b", "日本語"]
+    table = TextTable({word: number for number, word in enumerate(words)})
+    for longest in range(21):
+        some = [word for word in words if len(word.encode()) <= longest]
+        given = np.array([word.encode() for word in some], f"S{max(longest, 1)}")
+        strings = np.array(some, np.dtypes.StringDType())
+        for form in (given, given.astype(object), np.array(some, object), strings):
+            assert [words[i] for i in table.find(form, "utf-8")] == some
+    assert table.find(np.array(["abd", "abcdefghijklmnopqrs!"], "S"), "utf-8").tolist() == [-2, -2]
+
+
 def test_texts_that_utf8_cannot_represent(both):
     layer = hb.layers.TextVectorization(vocabulary=["a", "b"])
     lookup = hb.layers.StringLookup(vocabulary=["a", "\udcff", "b"])
@@ -235,6 +253,10 @@ def test_wrong_operands_are_refused():
     assert native.table(["a", 5], numbers) is None
     assert native.find(table, ["a", None], 0, numbers) is None
     assert native.hashes([object()], None, 0, 0, np.empty(1, "uint64")) is None
+    for mixed in ([5, "a"], ["a", None], ["a", [b"b"]]):
+        mixed = (np.array([*mixed, "a"], object)[:2], "O", 8)
+        assert native.find(table, mixed, 0, numbers) is None
+        assert native.hashes(mixed, None, 0, 0, np.empty(2, "uint64")) is None
     assert native.count([1], (True, True, 1, ())) is None
     strings = np.array(["a"], np.dtypes.StringDType())
     for given in ((numbers, "O", 8), (numbers, "T", 16), (strings, "T", 4)):

@@ -10,10 +10,13 @@
 
 namespace hornbeam {
 
+// Runs without Python's lock, unless `keep` is true.
 class WithoutLock {
  public:
-  WithoutLock() : state_(PyEval_SaveThread()) {}
-  ~WithoutLock() { PyEval_RestoreThread(state_); }
+  explicit WithoutLock(bool keep = false) : state_(keep ? nullptr : PyEval_SaveThread()) {}
+  ~WithoutLock() {
+    if (state_) PyEval_RestoreThread(state_);
+  }
 
  private:
   PyThreadState* state_;

@@ -80,14 +80,20 @@ bool FindAll(const Vocabulary& table, const Texts& texts, int32_t unknown, int32
   ForRanges(texts.size(), ThreadsFor(texts.bytes()), [&](int64_t first, int64_t last, int64_t) {
     std::string memory[kGroup];
     std::string_view group[kGroup];
-    std::vector<Token> tokens(kGroup, Token({}));
+    Token tokens[kGroup];
     uint64_t hashes[kGroup];
+    const size_t padded = texts.padded_size() <= Token::kShort ? texts.padded_size() : 0;
     bool valid = true;
     for (int64_t begin = first; begin < last; begin += kGroup) {
       const int64_t count = std::min(kGroup, last - begin);
       for (int64_t k = 0; k < count; ++k) {
-        group[k] = texts.Get(begin + k, memory[k], valid);
-        tokens[k] = Token(group[k]);
+        if (padded) {
+          tokens[k] = Token::Padded(texts.Padded(begin + k), padded);
+          group[k] = {texts.Padded(begin + k), tokens[k].size};
+        } else {
+          group[k] = texts.Get(begin + k, memory[k], valid);
+          tokens[k] = Token(group[k]);
+        }
         hashes[k] = table.Hash(tokens[k]);
         table.Prefetch(hashes[k]);
       }
@@ -113,12 +119,12 @@ PyObject* Find(PyObject* arguments) {
   Texts texts;
   Memory out;
   // No token of a table holds half of a surrogate pair, so such a text is unknown.
-  if (!texts.Fill(source, Surrogates::kKeep)) return NotMine();
+  if (!texts.Fill(source, Surrogates::kKeep, Reading::kOnce)) return NotMine();
   if (!out.Fill(out_object, true)) return nullptr;
   if (out.view.len != Py_ssize_t(texts.size() * sizeof(int32_t))) return Wrong("find: sizes differ");
   bool valid;
   {
-    WithoutLock without;
+    WithoutLock without(texts.needs_lock());
     valid = FindAll(*table, texts, unknown, out.data<int32_t>());
   }
   if (!valid) return NotMine();
@@ -393,11 +399,11 @@ PyObject* Hashes(PyObject* arguments) {
       !hash.Fill(key))
     return nullptr;
   Texts texts;
-  if (!texts.Fill(source, Surrogates::kRefuse)) return NotMine();
+  if (!texts.Fill(source, Surrogates::kRefuse, Reading::kOnce)) return NotMine();
   if (!hashed.Fill(out_object, texts.size())) return nullptr;
   bool valid;
   {
-    WithoutLock without;
+    WithoutLock without(texts.needs_lock());
     valid = hashed.Run([&](const auto& put) {
       return ForTexts(texts, ThreadsFor(texts.bytes()), [&](std::string_view text, int64_t i, int64_t) {
         put(i, hash(text));

@@ -29,12 +29,14 @@ inline uint64_t Fold(uint64_t a, uint64_t b) {
   return uint64_t(product) ^ uint64_t(product >> 64);
 }
 
-// What the table stores of a text. The first and the last bytes determine a text of up to 16 bytes.
-// Of a longer one they are a hash and the place of its copy.
+// What the table stores of a text: its bytes, if there are up to 16, with zeros after them. Of a longer
+// one, a hash and the place of its copy.
 struct Token {
   static constexpr size_t kShort = 16;
   uint64_t first = 0, second = 0;
   size_t size = 0;
+
+  Token() = default;
 
   explicit Token(std::string_view text) : size(text.size()) {
     const char* at = text.data();
@@ -45,13 +47,22 @@ struct Token {
       first = Fold(first ^ Load<uint64_t>(end - 8), GetTableKey().second);
     } else if (size >= 8) {
       first = Load<uint64_t>(at);
-      second = Load<uint64_t>(end - 8);
+      second = Load<uint64_t>(end - 8) >> 4 * (16 - size) >> 4 * (16 - size);  // twice: 64 is too far
     } else if (size >= 4) {
-      first = Load<uint32_t>(at);
-      second = Load<uint32_t>(end - 4);
+      first = Load<uint32_t>(at) | uint64_t(Load<uint32_t>(end - 4)) >> 8 * (8 - size) << 32;
     } else if (size) {
-      first = uint8_t(at[0]) | uint64_t(uint8_t(at[size / 2])) << 8 | uint64_t(uint8_t(at[size - 1])) << 16;
+      const auto byte = [&](size_t i) { return uint64_t(uint8_t(at[i])) << 8 * i; };
+      first = byte(0) | byte(size / 2) | byte(size - 1);
     }
+  }
+
+  // Returns the token of a text with zeros after it, in up to 16 bytes. The processor need not guess
+  // how long the text is.
+  static Token Padded(const char* at, size_t bytes) {
+    Token token{std::string_view(at, bytes)};
+    const int zeros = __builtin_clzll((token.second ? token.second : token.first) | 1) / 8;
+    token.size = token.second ? 16 - zeros : token.first ? 8 - zeros : 0;
+    return token;
   }
 
   bool is_short() const { return size <= kShort; }
@@ -62,17 +73,8 @@ struct Token {
 
   // Returns a short text, in `memory`.
   std::string_view Text(char (&memory)[kShort]) const {
-    if (size >= 8) {
-      std::memcpy(memory, &first, 8);
-      std::memcpy(memory + size - 8, &second, 8);
-    } else if (size >= 4) {
-      std::memcpy(memory, &first, 4);
-      std::memcpy(memory + size - 4, &second, 4);
-    } else if (size) {
-      memory[0] = char(first);
-      memory[size / 2] = char(first >> 8);
-      memory[size - 1] = char(first >> 16);
-    }
+    std::memcpy(memory, &first, 8);
+    std::memcpy(memory + 8, &second, 8);
     return {memory, size};
   }
 
@@ -143,7 +145,7 @@ class Table {
 
  private:
   struct Slot {
-    Token token{{}};
+    Token token;
     Value value{};
     bool used = false;
   };

@@ -62,11 +62,12 @@ inline bool IsUtf8(std::string_view text) {
   return true;
 }
 
+constexpr int64_t kAhead = 16;  // objects whose memory is on its way
+
 // Calls work(object, i) for objects, while the memory of the next ones is on its way. Returns false
 // if `work` does.
 template <typename Work>
 bool ForObjects(PyObject* const* objects, int64_t count, const Work& work) {
-  constexpr int64_t kAhead = 16;
   for (int64_t i = 0; i < count; ++i) {
     if (i + kAhead < count) __builtin_prefetch(objects[i + kAhead]);
     if (!objects[i] || !work(objects[i], i)) return false;
@@ -77,13 +78,17 @@ bool ForObjects(PyObject* const* objects, int64_t count, const Work& work) {
 // A list of `str` and `bytes`, or an array of NumPy's dtype `S`, `U`, `O` or `StringDType`.
 //
 // Fill it with Python's lock. After that it can be read without the lock: it owns a reference to
-// each text, or to the array.
+// each text, or to the array. Only if `Reading` is `kOnce` and `needs_lock()`, some thread must hold the
+// lock while texts are read; then no reference to each text and no list of texts is made.
+enum class Reading { kOften, kOnce };
+
 class Texts {
  public:
   Texts() = default;
   Texts(const Texts&) = delete;
   Texts& operator=(const Texts&) = delete;
   ~Texts() {
+    if (allocator_) NpyString_release_allocator(allocator_);
     if (buffer_.obj) PyBuffer_Release(&buffer_);
     for (PyObject* object : held_) Py_DECREF(object);
   }
@@ -91,18 +96,25 @@ class Texts {
   // `source` is a list; a tuple of an array's bytes, "S" or "U", and the bytes of an item; or a tuple
   // of an array, "O" or "T" (`StringDType`), and the bytes of an item. Arrays are contiguous.
   // Returns false if it is something else, or holds something else; a Python error may be set.
-  bool Fill(PyObject* source, Surrogates surrogates) {
+  bool Fill(PyObject* source, Surrogates surrogates, Reading reading = Reading::kOften) {
     surrogates_ = surrogates;
     if (PyList_Check(source)) return FillFromObjects(PySequence_Fast_ITEMS(source), PyList_GET_SIZE(source));
     const char* kind = nullptr;
     PyObject* array = nullptr;
     if (!PyArg_ParseTuple(source, "Osn", &array, &kind, &item_size_)) return false;
-    if (kind[0] == 'T') return FillFromStrings(array);
+    if (kind[0] == 'T') return FillFromStrings(array, reading);
     if (kind[0] == 'O') {
       if (!PyArray_Check(array)) return false;
       auto* objects = reinterpret_cast<PyArrayObject*>(array);
       if (PyArray_TYPE(objects) != NPY_OBJECT || !PyArray_IS_C_CONTIGUOUS(objects)) return false;
-      return FillFromObjects(static_cast<PyObject**>(PyArray_DATA(objects)), PyArray_SIZE(objects));
+      auto* items = static_cast<PyObject**>(PyArray_DATA(objects));
+      if (reading == Reading::kOften) return FillFromObjects(items, PyArray_SIZE(objects));
+      Keep(array);
+      objects_ = items;
+      size_ = PyArray_SIZE(objects);
+      bytes_ = 64 * size_;
+      has_bytes_ = true;
+      return true;
     }
     if (PyObject_GetBuffer(array, &buffer_, PyBUF_SIMPLE) != 0) return false;
     wide_ = kind[0] == 'U';
@@ -121,9 +133,17 @@ class Texts {
   // Whether a text may be no valid UTF-8: `bytes` are what the user says they are.
   bool may_be_invalid() const { return has_bytes_; }
 
+  // The bytes of each text and the zeros after it, in an array of dtype `S`; else 0.
+  size_t padded_size() const { return buffer_.obj && !wide_ ? item_size_ : 0; }
+  const char* Padded(int64_t i) const { return static_cast<const char*>(buffer_.buf) + i * item_size_; }
+
+  bool needs_lock() const { return objects_ || allocator_; }
+
   // Returns a text. It may be in `memory`, and is valid until the next call with that.
-  // Sets `valid` to false if the text cannot be represented in UTF-8.
+  // Sets `valid` to false if the text cannot be represented in UTF-8, or is no text.
   std::string_view Get(int64_t i, std::string& memory, bool& valid) const {
+    if (objects_) return GetObject(i, memory, valid);
+    if (allocator_) return GetString(i, valid);
     if (!buffer_.obj) return views_[i];
     const char* item = static_cast<const char*>(buffer_.buf) + i * item_size_;
     if (!wide_) return {item, Length(item, item_size_)};
@@ -157,8 +177,44 @@ class Texts {
       std::memcpy(&word, text + length - 8, 8);
       if (word) return length - __builtin_clzll(word) / 8;
     }
+    if (uint32_t half; length >= 4) {
+      std::memcpy(&half, text + length - 4, 4);
+      if (half) return length - __builtin_clz(half) / 8;
+      length -= 4;
+    }
     while (length && text[length - 1] == 0) --length;
     return length;
+  }
+
+  // Reads an object's memory only, so any thread may do it while another one holds the lock.
+  std::string_view GetObject(int64_t i, std::string& memory, bool& valid) const {
+    if (i + kAhead < size_) __builtin_prefetch(objects_[i + kAhead]);
+    PyObject* item = objects_[i];
+    if (item && PyUnicode_Check(item)) {
+      const Py_ssize_t length = PyUnicode_GET_LENGTH(item);
+      if (PyUnicode_IS_COMPACT_ASCII(item)) return {static_cast<const char*>(PyUnicode_DATA(item)), size_t(length)};
+      const int kind = PyUnicode_KIND(item);
+      const void* data = PyUnicode_DATA(item);
+      memory.clear();
+      for (Py_ssize_t k = 0; k < length; ++k)
+        if (!AppendUtf8(PyUnicode_READ(kind, data, k), surrogates_, memory)) valid = false;
+      return memory;
+    }
+    if (item && PyBytes_Check(item)) return {PyBytes_AS_STRING(item), size_t(PyBytes_GET_SIZE(item))};
+    valid = false;
+    return {};
+  }
+
+  std::string_view GetString(int64_t i, bool& valid) const {
+    npy_static_string text = {0, nullptr};
+    const auto* packed = reinterpret_cast<const npy_packed_static_string*>(strings_ + i * item_size_);
+    if (NpyString_load(allocator_, packed, &text) != 0) valid = false;
+    return {text.buf, text.size};
+  }
+
+  void Keep(PyObject* object) {
+    Py_INCREF(object);
+    held_.push_back(object);
   }
 
   bool FillFromObjects(PyObject* const* objects, int64_t count) {
@@ -190,18 +246,23 @@ class Texts {
 
   // Short texts are read in the array itself, which is held. Longer ones are copied, because other
   // threads may change the array and free them.
-  bool FillFromStrings(PyObject* object) {
+  bool FillFromStrings(PyObject* object, Reading reading) {
     if (!PyArray_Check(object)) return false;
     auto* array = reinterpret_cast<PyArrayObject*>(object);
     if (PyArray_TYPE(array) != NPY_VSTRING || !PyArray_IS_C_CONTIGUOUS(array)) return false;
-    Py_INCREF(object);
-    held_.push_back(object);
+    if (PyArray_ITEMSIZE(array) != item_size_) return false;
+    Keep(object);
     size_ = PyArray_SIZE(array);
+    auto* dtype = reinterpret_cast<PyArray_StringDTypeObject*>(PyArray_DESCR(array));
+    if (reading == Reading::kOnce) {
+      strings_ = PyArray_BYTES(array);
+      bytes_ = 64 * size_;
+      allocator_ = NpyString_acquire_allocator(dtype);
+      return true;
+    }
     views_.reserve(size_);
     const char* item = PyArray_BYTES(array);
     const char* const end = item + size_ * item_size_;
-    auto* dtype = reinterpret_cast<PyArray_StringDTypeObject*>(PyArray_DESCR(array));
-    if (PyArray_ITEMSIZE(array) != item_size_) return false;
     npy_string_allocator* allocator = NpyString_acquire_allocator(dtype);
     bool all_texts = true;
     for (; item < end && all_texts; item += item_size_) {
@@ -230,8 +291,7 @@ class Texts {
   }
 
   void Hold(PyObject* object, const char* text, size_t size) {
-    Py_INCREF(object);
-    held_.push_back(object);
+    Keep(object);
     views_.emplace_back(text, size);
     bytes_ += size;
   }
@@ -240,6 +300,9 @@ class Texts {
   int64_t size_ = 0, bytes_ = 0;
   std::vector<std::string_view> views_;
   std::vector<PyObject*> held_;
+  PyObject* const* objects_ = nullptr;
+  npy_string_allocator* allocator_ = nullptr;
+  const char* strings_ = nullptr;
   static constexpr size_t kBlock = 1 << 20;
   std::vector<std::unique_ptr<char[]>> blocks_;  // of copied texts
   char* next_ = nullptr;
