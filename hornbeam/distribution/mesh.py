@@ -46,7 +46,8 @@ class DeviceMesh:
         devices: Names of the devices, as in `list_devices`, in any shape. Default: all.
 
     Raises:
-        ValueError: If the numbers of axes or of devices differ, or a device is unknown.
+        ValueError: If the numbers of axes or of devices differ, a device is unknown, or a name
+            occurs twice.
 
     Example:
         >>> DeviceMesh((1,), ["batch"], devices=["cpu:0"])
@@ -64,11 +65,21 @@ class DeviceMesh:
                 f"DeviceMesh: `shape` and `axis_names` must have one entry per axis, received"
                 f" shape={shape} and axis_names={axis_names}. Give each axis a size and a name."
             )
+        if len(set(axis_names)) < len(axis_names):
+            raise ValueError(
+                f"DeviceMesh: `axis_names` must differ, received {list(axis_names)}. Give each axis"
+                " a name of its own."
+            )
         names = np.array(list_devices() if devices is None else devices)
         if math.prod(shape) != names.size:
             raise ValueError(
                 f"DeviceMesh: `shape` {tuple(shape)} is for {math.prod(shape)} devices, received"
                 f" {names.size}. Give a shape whose product is {names.size}, or choose `devices`."
+            )
+        if len(set(names.flat)) < names.size:
+            raise ValueError(
+                f"DeviceMesh: `devices` must differ, received {names.tolist()}. Name each device"
+                " once."
             )
         self._shape, self._axis_names = tuple(shape), list(axis_names)
         self._devices = names.reshape(self._shape)
@@ -108,7 +119,7 @@ class TensorLayout:
         device_mesh: The mesh. It can be set later, once.
 
     Raises:
-        ValueError: If the mesh has no axis of a name.
+        ValueError: If the mesh has no axis of a name, or a name occurs twice.
 
     Example:
         >>> mesh = DeviceMesh((1,), ["batch"], devices=["cpu:0"])
@@ -118,6 +129,12 @@ class TensorLayout:
 
     def __init__(self, axes: Sequence[str | None], device_mesh: DeviceMesh | None = None):
         self._axes = tuple(axes)
+        divided = [name for name in self._axes if name is not None]
+        if len(set(divided)) < len(divided):
+            raise ValueError(
+                f"TensorLayout: `axes` must name each axis of the mesh at most once, received"
+                f" {self._axes}. Use None for the other axis of the tensor."
+            )
         self._mesh: DeviceMesh | None = None
         if device_mesh is not None:
             self.device_mesh = device_mesh

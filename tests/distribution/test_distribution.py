@@ -217,7 +217,7 @@ def test_the_programs_of_the_page(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     page = Path(__file__).resolve().parents[2] / "docs" / "distribution.md"
     programs = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
-    assert len(programs) == 3
+    assert len(programs) == 4
     for program in programs:
         exec(compile(program, str(page), "exec"), {})
     assert "All variables: 1,628,208 bytes per device" in capsys.readouterr().out
@@ -265,6 +265,9 @@ WRONG = {
     "names": (lambda: DeviceMesh((1,), ["a", "b"]), "one entry per axis"),
     "number": (lambda: DeviceMesh((3,), ["a"], devices=["cpu:0"]), "for 3 devices, received 1"),
     "device": (lambda: DeviceMesh((1,), ["a"], devices=["cpu:99"]), "no device 'cpu:99'"),
+    "names twice": (lambda: DeviceMesh((1, 1), ["a", "a"], devices=["cpu:0"]), "must differ"),
+    "device twice": (lambda: DeviceMesh((2,), ["a"], devices=["cpu:0"] * 2), "must differ"),
+    "axis twice": (lambda: TensorLayout(["a", None, "a"]), "at most once"),
     "type of device": (lambda: hb.distribution.list_devices("nonsense"), "received 'nonsense'"),
     "axis": (lambda: TensorLayout(["x"], DeviceMesh((1,), ["a"], ["cpu:0"])), "received 'x'"),
     "mesh": (lambda: DataParallel(3), "must be a DeviceMesh"),
