@@ -17,7 +17,7 @@ from hornbeam.core.tape_trace import tape_trace
 from hornbeam.core.tensor import any_symbolic
 from hornbeam.core.units import Units
 from hornbeam.dtype_policies import DTypePolicy, get_policy
-from hornbeam.losses.targets import averages_numbers, one_number_a_row
+from hornbeam.losses.targets import averages_numbers, for_function, one_number_a_row
 from hornbeam.objects.configuration import serialize
 from hornbeam.objects.constructor import constructor_config, from_constructor_config
 from hornbeam.typing import Policy, Structure, Tensor
@@ -312,7 +312,7 @@ class LossFunctionWrapper(Loss):
         self._fn_kwargs = kwargs
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        return self.fn(y_true, y_pred, **self._fn_kwargs)
+        return self.fn(*for_function(y_true, y_pred), **self._fn_kwargs)
 
     def _averages_numbers(self) -> bool:
         return averages_numbers(self.fn, self._fn_kwargs)

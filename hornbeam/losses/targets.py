@@ -14,12 +14,13 @@ import jax.numpy as jnp
 from hornbeam import settings
 from hornbeam.core.convert import convert
 from hornbeam.core.provenance import is_library_code
-from hornbeam.typing import Axis, Tensor
+from hornbeam.typing import Axis, Structure, Tensor
 
 __all__ = [
     "as_float",
     "averages_numbers",
     "clip",
+    "for_function",
     "labels_for",
     "match_ranks",
     "mean",
@@ -86,6 +87,21 @@ def match_ranks(a: Tensor, b: Tensor) -> tuple[Any, Any]:
     if b.ndim == a.ndim + 1 and b.shape[-1] == 1:
         return (a[:, None], b) if a.ndim == 1 else (a, b[..., 0])
     return a, b
+
+
+def for_function(y_true: Structure, y_pred: Structure) -> tuple[Any, Any]:
+    """Return targets and predictions as a loss function of the user's gets them, as in Keras.
+
+    Two tensors get equal ranks, so targets of shape `(B,)` are not broadcast with predictions of
+    shape `(B, 1)`. Structures stay as they are.
+
+    Example:
+        >>> [x.shape for x in for_function(jnp.ones(3), jnp.ones((3, 1)))]
+        [(3, 1), (3, 1)]
+    """
+    if all(hasattr(x, "ndim") and hasattr(x, "reshape") for x in (y_true, y_pred)):
+        return match_ranks(y_true, y_pred)
+    return y_true, y_pred
 
 
 def as_float(x: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from hornbeam import errors, losses, metrics, optimizers, tree
 from hornbeam.core.provenance import refuse_real_keras
 from hornbeam.layers.state import flatten_layers
 from hornbeam.losses import Loss
-from hornbeam.losses.targets import averages_numbers
+from hornbeam.losses.targets import averages_numbers, for_function
 from hornbeam.metrics import Metric
 from hornbeam.objects.configuration import deserialize, serialize
 from hornbeam.optimizers.optimizer import Optimizer
@@ -556,7 +556,7 @@ class _FunctionLoss(Loss):
         self._function = function
 
     def call(self, y_true: Any, y_pred: Structure) -> Any:
-        return values_in_batch(self._function(y_true, y_pred), self.name)
+        return values_in_batch(self._function(*for_function(y_true, y_pred)), self.name)
 
     def _averages_numbers(self) -> bool:
         return averages_numbers(self._function, {})

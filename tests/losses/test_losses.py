@@ -260,6 +260,30 @@ def test_ranks_are_matched_as_in_keras(t, p):
     )
 
 
+@pytest.mark.parametrize(("t", "p"), [*SHAPES, ((3, 1), (3, 2, 1)), ((3, 1, 1), (3,))])
+def test_a_loss_function_of_the_users_gets_the_shapes_that_it_gets_from_keras(t, p):
+    """Targets `(B,)` would otherwise be broadcast with predictions `(B, 1)`, without a word."""
+    import keras
+
+    found = {}
+    for library in (hb, keras):
+        shapes = []
+
+        class Same(library.Model):
+            def call(self, x):
+                return x
+
+        def loss(y_true, y_pred, shapes=shapes, library=library):
+            shapes.append((tuple(y_true.shape), tuple(y_pred.shape)))
+            return library.ops.mean(y_pred, axis=-1)
+
+        model = Same()
+        model.compile(loss=loss, run_eagerly=True)
+        model.evaluate(np.ones(p, "float32"), np.ones(t, "float32"), verbose=0)
+        found[library] = set(shapes)
+    assert found[hb] == found[keras]
+
+
 def test_one_weight_a_sample_for_many_values():
     x = np.ones((2, 3, 4), "float32")
     values = losses.MeanSquaredError(reduction=None)(
