@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from compare import mostly_slow
 
+import hornbeam as hb
 from hornbeam import losses
 from hornbeam.core.masks import set_mask
 from hornbeam.core.program import Program
