@@ -66,7 +66,10 @@ def find_torch_file(title: str, weights: Any) -> TorchFile | None:
         return _of_hub(title, path / "config.json", path / "model.safetensors")
     if not looks_like_safetensors(path):
         return None
-    names = read_tensors(path)
+    try:
+        names = read_tensors(path)
+    except FileError as error:
+        raise FileError(f"{title}: `weights`: {error}") from error
     if any(name.startswith(tuple(f"{word}." for word in _FAMILIES)) for name in names):
         return TorchFile(path, title.startswith("ResNet"), of_hub=True)
     return TorchFile(path, like_torch=True) if any(n.endswith(".weight") for n in names) else None

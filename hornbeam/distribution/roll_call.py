@@ -46,7 +46,8 @@ def _receive(address: str, port: int, count: int, deadline: float, timeout: floa
             f"initialize: port {port} of {address!r} cannot be used: {reason}. Choose another port"
             " for `job_addresses`",
         ) from error
-    come: dict[int, socket.socket] = {}
+    come: set[int] = set()
+    answered: list[socket.socket] = []
     fault = ""
     with server, contextlib.ExitStack() as links:
         while len(come) < count - 1 and not fault:
@@ -72,8 +73,9 @@ def _receive(address: str, port: int, count: int, deadline: float, timeout: floa
                 fault = f"process {number} expects {their_count} processes, process 0 {count}"
             elif int(number) in come:
                 fault = f"two processes have the number {number}. Give each its `process_id`"
-            come[int(number)] = link
-        for link in come.values():
+            come.add(int(number))
+            answered.append(link)
+        for link in answered:
             with contextlib.suppress(OSError):
                 link.sendall((fault or "go").encode() + b"\n")
                 link.recv(1)  # the other one closes first, so that the port is free at once

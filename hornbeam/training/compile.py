@@ -319,9 +319,10 @@ class Compiled:
                     metric = as_metric(entry, targets[i], outputs[i], loss_entries[i])
                     # A name given as a string is the name in logs, as in Keras: "mae" stays "mae".
                     given = entry if isinstance(entry, str) else metric.name
-                    name = given if len(names) == 1 else f"{names[i]}_{given}"
+                    prefix = "" if len(names) == 1 else f"{names[i]}_"
+                    name = prefix + given
                     if weighted and name in self._log_names.values():
-                        name = f"weighted_{name}"
+                        name = f"{prefix}weighted_{given}"
                     self._log_names[metric] = name = unique(name, self._log_names.values())
                     map_target = None
                     if isinstance(entry, str):

@@ -217,7 +217,7 @@ def test_the_programs_of_the_page(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     page = Path(__file__).resolve().parents[2] / "docs" / "distribution.md"
     programs = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
-    assert len(programs) == 4
+    assert len(programs) == 5
     for program in programs:
         exec(compile(program, str(page), "exec"), {})
     assert "All variables: 1,628,208 bytes per device" in capsys.readouterr().out

@@ -102,7 +102,7 @@ def test_files_name_only_announced_families():
         "keras.layers", "keras.losses", "keras.metrics", "keras.models", "keras.optimizers",
         "keras.optimizers.schedules", "keras.quantizers", "keras.random", "keras.regularizers",
         "keras.src.applications.convnext", "keras.src.applications.inception_resnet_v2",
-        "keras.src.layers.preprocessing.feature_space", "keras.utils",
+        "keras.src.layers.preprocessing.feature_space", "keras.utils", "hornbeam.models.zoo",
     }  # fmt: skip
     assert set(registry.families()) == modules
     for module, name in [

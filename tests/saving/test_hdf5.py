@@ -210,7 +210,7 @@ def test_every_cut_is_an_error_or_reads(tmp_path):
     [
         ("default", 200),
         ("latest", 200),
-        ("in_pieces", 6),
+        ("in_pieces", 12),
         pytest.param("default", 600, marks=pytest.mark.slow),
         pytest.param("latest", 600, marks=pytest.mark.slow),
         pytest.param("in_pieces", 40, marks=pytest.mark.slow),
