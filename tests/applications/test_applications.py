@@ -60,7 +60,7 @@ def with_random_statistics(model):
     return values
 
 
-@pytest.mark.parametrize("name", mostly_slow(FAMILIES, ["VGG16"]))
+@pytest.mark.parametrize("name", mostly_slow(FAMILIES, []))
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_outputs_are_keras_s(name):
     """The same weights give the same outputs, with the top or, for every second one, without it."""

@@ -4,6 +4,7 @@ The table of layers is in docs/architecture.md.
 """
 
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -11,6 +12,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "hornbeam"
+
+
+@functools.cache
+def parsed(path):
+    """Return the syntax tree of a file."""
+    return ast.parse(path.read_text())
 
 
 def rows_of_the_table():
@@ -39,7 +46,7 @@ def imports_of(module, path, modules):
     """Yield (imported module, line) for each import of a file, including those inside functions."""
     top = module.split(".")[0]
     package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
-    tree = ast.parse(path.read_text())
+    tree = parsed(path)
     typing_only = {
         id(below)
         for node in ast.walk(tree)
@@ -163,7 +170,7 @@ def test_imports_inside_functions_are_for_weight(modules):
     """Files import at the top. Only heavy or optional packages are imported inside functions."""
     found = []
     for path in modules.values():
-        for function in ast.walk(ast.parse(path.read_text())):
+        for function in ast.walk(parsed(path)):
             if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 continue
             for node in ast.walk(function):
@@ -193,7 +200,7 @@ def test_these_tests_see_what_they_look_for(tmp_path):
 
 def private_reaches(path):
     """Yield the lines of a file that access a private attribute which the file does not define."""
-    tree = ast.parse(path.read_text())
+    tree = parsed(path)
     defined = set()
     for node in ast.walk(tree):
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)):

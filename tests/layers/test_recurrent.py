@@ -111,7 +111,7 @@ CONFIG_ROWS = ROWS | {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("row", mostly_slow(ROWS, list(ROWS)[::3]))
+@pytest.mark.parametrize("row", mostly_slow(ROWS, list(ROWS)[::4]))
 def test_values(row):
     x = data(B, T, C)
     layer, reference = with_equal_weights(ROWS[row], x)

@@ -66,7 +66,7 @@ def load(name):
 
 @needs_shared
 @pytest.mark.parametrize(
-    "name", mostly_slow([name for name in NAMES if name not in LAMBDAS], NAMES[::4])
+    "name", mostly_slow([name for name in NAMES if name not in LAMBDAS], NAMES[::8])
 )
 def test_collected_file(name):
     place = SHARED / name

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from compare import mostly_slow
 
 import hornbeam as hb
 
@@ -70,7 +71,9 @@ def through_text(x):
     return L.TextVectorization(vocabulary=WORDS, output_sequence_length=2)(text)
 
 
-@pytest.mark.parametrize("middle", [hashed, hashed_to_vectors, through_text])
+@pytest.mark.parametrize(
+    "middle", mostly_slow([hashed, hashed_to_vectors, through_text], [hashed_to_vectors])
+)
 def test_layers_for_the_host_after_trained_ones(middle):
     """They run in callbacks, through which no gradient passes."""
     hb.utils.set_random_seed(1)

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from compare import mostly_slow
 
 import hornbeam as hb
 
@@ -117,7 +118,7 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", mostly_slow(MODELS, list(MODELS)[::3]))
 def test_functional_models_keep_their_class(tmp_path, name):
     model = MODELS[name]()
     model.compile("adam", "mse")
@@ -204,7 +205,9 @@ class Holds(hb.Model):
 
 @pytest.mark.parametrize("compiles", [False, True])
 @pytest.mark.parametrize("ending", ["keras", "h5"])
-@pytest.mark.parametrize("cls", [BuildsModel, BuildsTwo, BuildsPlain, Holds])
+@pytest.mark.parametrize(
+    "cls", mostly_slow([BuildsModel, BuildsTwo, BuildsPlain, Holds], [BuildsTwo])
+)
 def test_layers_made_in_build(tmp_path, cls, ending, compiles):
     model = cls()
     model.compile("adam", "mse")

@@ -106,7 +106,7 @@ def pieces(group, rng, filters):
         ] = rng.random((10, 11))
 
 
-@pytest.mark.parametrize("form", mostly_slow(FORMS, ["default", "latest"]))
+@pytest.mark.parametrize("form", mostly_slow(FORMS, ["latest"]))
 def test_agrees_with_h5py(tmp_path, form):
     path = tmp_path / "x.h5"
     with h5py.File(path, "w", **FORMS[form]) as file:

@@ -303,6 +303,7 @@ def test_a_trusted_file_may_claim_room(tmp_path):
     assert hb.models.load_model(tmp_path / "stored.keras").count_params() == model.count_params()
 
 
+@pytest.mark.slow
 def test_averages_and_slots_are_paid_once(tmp_path):
     """The file contains the weights, their averages and two slots."""
     model = hb.Sequential([hb.Input((2**9,)), hb.layers.Dense(2**14)])

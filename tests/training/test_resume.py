@@ -281,7 +281,7 @@ def assert_equal(model, history, expected, expected_history):
         np.testing.assert_array_equal(a, b)
 
 
-QUICK = ("arrays", "data set", "two optimizers")
+QUICK = ("arrays", "data set")
 
 
 @pytest.mark.filterwarnings(

@@ -147,7 +147,7 @@ def by_words(logs):
     return {name.rstrip("_0123456789"): value for name, value in logs.items()}
 
 
-@pytest.mark.parametrize("name", mostly_slow(CASES, list(CASES)[::3]))
+@pytest.mark.parametrize("name", mostly_slow(CASES, list(CASES)[::6]))
 def test_histories(name):
     recipe, compile_arguments, fit_arguments = CASES[name]
     results = []
