@@ -17,7 +17,7 @@ from typing import Any
 import hornbeam.keras
 from hornbeam.distribution import initialize
 from hornbeam.keras import install_as_keras
-from hornbeam.launching import LAUNCHED, launch
+from hornbeam.launching import LAUNCHED, end_with_launcher, launch
 
 __all__ = ["main", "run_code", "run_module", "run_script"]
 
@@ -110,6 +110,8 @@ def _launch(parser: argparse.ArgumentParser, given: argparse.Namespace) -> int:
         value = getattr(given, name)
         if value is not None and value < 1:
             parser.error(f"`--{name}` must be at least 1, received {value}")
+    if given.cores is not None and not hasattr(os, "sched_setaffinity"):
+        parser.error("`--cores` needs Linux; leave it out here")
     if not program or (program[0] == "-m" and len(program) < 2):
         parser.error("expected a script or `-m MODULE`")
     if program[0].startswith("-") and program[0] != "-m":
@@ -208,7 +210,8 @@ def run_module(name: str, arguments: Sequence[str] = (), tensorflow: bool = True
 
 
 def _prepare(argv: list[str], folder: str, tensorflow: bool) -> None:
-    if os.environ.pop(LAUNCHED, None) is not None:  # not for processes that this one starts
+    if pipe := os.environ.pop(LAUNCHED, None):  # not for processes that this one starts
+        end_with_launcher(int(pipe))
         initialize()
     install_as_keras(tensorflow=tensorflow)
     sys.argv = argv

@@ -12,10 +12,10 @@ import time
 from collections.abc import Sequence
 from typing import IO, Any
 
-__all__ = ["LAUNCHED", "launch"]
+__all__ = ["LAUNCHED", "end_with_launcher", "launch"]
 
 LAUNCHED = "HORNBEAM_LAUNCHED"
-"""Environment variable by which a process knows that `launch` has started it."""
+"""Environment variable of the processes that `launch` starts: the number of a pipe's end."""
 SECONDS_TO_END = 15.0
 """Time that the others have to end by themselves after one process has failed."""
 
@@ -40,41 +40,65 @@ def launch(
         and the signal's number if a signal ended it.
     """
     address = f"127.0.0.1:{_free_port()}"
-    children, threads = [], []
-    for number in range(processes):
-        environment = {
-            **os.environ,
-            LAUNCHED: "1",
-            "KERAS_DISTRIBUTION_JOB_ADDRESSES": address,
-            "KERAS_DISTRIBUTION_NUM_PROCESSES": str(processes),
-            "KERAS_DISTRIBUTION_PROCESS_ID": str(number),
-        }
-        hidden = subprocess.PIPE if all_output else subprocess.DEVNULL
-        child = subprocess.Popen(
-            [sys.executable, "-m", "hornbeam", "run", *arguments],
-            env=environment,
-            stdin=None if number == 0 else subprocess.DEVNULL,
-            stdout=hidden if number else None,
-            stderr=subprocess.PIPE if number else None,
-            start_new_session=True,  # a terminal's Ctrl-C comes to this process only
-        )
-        if cores is not None:
-            _pin(child.pid, number, cores)
-        children.append(child)
-        for stream, shown in ((child.stdout, sys.stdout), (child.stderr, sys.stderr)):
-            if stream is not None:
-                thread = threading.Thread(target=_show, args=(stream, shown, number), daemon=True)
-                thread.start()
-                threads.append(thread)
+    theirs, ours = os.pipe()  # its end in this process closes when this process ends, however
+    children: list[subprocess.Popen[bytes]] = []
+    threads = []
     try:
+        for number in range(processes):
+            child = _start(arguments, number, processes, address, theirs, all_output)
+            children.append(child)
+            if cores is not None:
+                _pin(child.pid, number, cores)
+            for stream, shown in ((child.stdout, sys.stdout), (child.stderr, sys.stderr)):
+                if stream is not None:
+                    copy = threading.Thread(target=_show, args=(stream, shown, number), daemon=True)
+                    copy.start()
+                    threads.append(copy)
         code = _wait(children)
     finally:
         for child in children:
             if child.poll() is None:
                 _signal(child, signal.SIGKILL)
+        os.close(theirs)
+        os.close(ours)
     for thread in threads:
         thread.join(5)
     return code
+
+
+def _start(
+    arguments: Sequence[str], number: int, count: int, address: str, pipe: int, all_output: bool
+) -> subprocess.Popen[bytes]:
+    environment = {
+        **os.environ,
+        LAUNCHED: str(pipe),
+        "KERAS_DISTRIBUTION_JOB_ADDRESSES": address,
+        "KERAS_DISTRIBUTION_NUM_PROCESSES": str(count),
+        "KERAS_DISTRIBUTION_PROCESS_ID": str(number),
+    }
+    hidden = subprocess.PIPE if all_output else subprocess.DEVNULL
+    return subprocess.Popen(
+        [sys.executable, "-m", "hornbeam", "run", *arguments],
+        env=environment,
+        stdin=None if number == 0 else subprocess.DEVNULL,
+        stdout=hidden if number else None,
+        stderr=subprocess.PIPE if number else None,
+        start_new_session=True,  # a terminal's Ctrl-C comes to this process only
+        pass_fds=(pipe,),
+    )
+
+
+def end_with_launcher(pipe: int) -> None:
+    """End this process soon after the launcher has ended, also if the launcher was killed."""
+
+    def wait() -> None:
+        os.read(pipe, 1)  # returns when the launcher's end of the pipe is closed
+        print("hornbeam launch has ended, so this process ends too.", file=sys.stderr, flush=True)
+        os.kill(os.getpid(), signal.SIGTERM)  # a backup may be made
+        time.sleep(SECONDS_TO_END)
+        os._exit(1)
+
+    threading.Thread(target=wait, name="hornbeam-launcher", daemon=True).start()
 
 
 def _free_port() -> int:

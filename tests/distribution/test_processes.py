@@ -362,6 +362,26 @@ def test_a_training_that_was_ended_goes_on(tmp_path, number):
     assert again == expected
 
 
+@pytest.mark.slow
+def test_processes_end_when_their_launcher_is_killed(tmp_path):
+    launcher = started(tmp_path, "plain", "100000")
+    numbers = [wait_for(tmp_path / f"ready-{i}", launcher) for i in range(2)]
+    launcher.kill()
+    launcher.wait()
+    deadline = time.monotonic() + 60
+    while any(is_alive(number) for number in numbers):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def is_alive(number):
+    """Return whether a process runs; one that has ended may wait for its parent to notice."""
+    try:
+        return " Z " not in Path(f"/proc/{number}/stat").read_text()
+    except OSError:
+        return False
+
+
 def test_a_port_in_use_and_processes_that_do_not_come():
     with socket.socket() as taken:
         taken.bind(("", 0))
