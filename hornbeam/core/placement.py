@@ -86,12 +86,16 @@ def set_placement(placement: Placement | None) -> None:
     _of_process = placement
 
 
-@contextlib.contextmanager
-def placement_scope(placement: Placement | None) -> Iterator[None]:
+def placement_scope(placement: Placement | None) -> contextlib.AbstractContextManager[None]:
     """Return a context in which `placement` is the current one; `None` changes nothing."""
-    if placement is None:
-        yield
-        return
+    return _NO_CONTEXT if placement is None else _placed(placement)
+
+
+_NO_CONTEXT = contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def _placed(placement: Placement) -> Iterator[None]:
     token = _of_context.set(placement)
     try:
         yield

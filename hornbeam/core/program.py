@@ -13,7 +13,7 @@ import re
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -209,8 +209,13 @@ class Program:
 
     def __call__(self, *args: Any) -> Any:
         """Run the function once."""
-        with outside_tapes(), self._memory_explained(args):
-            return self._run(_once_of, self.place(args))
+        with outside_tapes():
+            try:
+                return self._run(_once_of, self.place(args))
+            except jax.errors.JaxRuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                raise self._memory_error(error, args) from None
 
     def loop(self, slabs: tuple[Any, ...], start: int, count: int) -> Structure:
         """Run the function `count` times in one compiled loop.
@@ -224,30 +229,29 @@ class Program:
             The result of the last step. With `keep_all`, the results of all steps along a first
             axis of the length of the slabs, of which the first `count` are filled.
         """
-        one = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), slabs)
-        with outside_tapes(), self._memory_explained(one):
-            return self._run(_loop_of, self.place(slabs, 1), start, count)
+        with outside_tapes():
+            try:
+                return self._run(_loop_of, self.place(slabs, 1), start, count)
+            except jax.errors.JaxRuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                one = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), slabs)
+                raise self._memory_error(error, one) from None
 
-    @contextlib.contextmanager
-    def _memory_explained(self, args: tuple[Any, ...]) -> Iterator[None]:
-        """Name the largest arrays of a step in an error about memory."""
-        try:
-            yield
-        except jax.errors.JaxRuntimeError as error:
-            if not is_out_of_memory(error):
-                raise
-            texts = largest_arrays(self._traced_with_scopes(args))
-            lost = [v.path for v in self._carried.assigned if is_lost(v.stored)]
-            remedy = "Make the batch, the inputs or the layers smaller."
-            if lost:
-                remedy += (
-                    f" The step has used up the values of {len(lost)} variables, such as"
-                    f" '{lost[0]}': compile the model again, or load its weights."
-                )
-            raise MemoryError(
-                f"Not enough memory for a step ({str(error).splitlines()[0]}) Its largest arrays:"
-                f" {'; '.join(texts)}. {remedy}"
-            ) from None
+    def _memory_error(self, error: Exception, args: tuple[Any, ...]) -> MemoryError:
+        """Return an error that names the largest arrays of a step."""
+        texts = largest_arrays(self._traced_with_scopes(args))
+        lost = [v.path for v in self._carried.assigned if is_lost(v.stored)]
+        remedy = "Make the batch, the inputs or the layers smaller."
+        if lost:
+            remedy += (
+                f" The step has used up the values of {len(lost)} variables, such as"
+                f" '{lost[0]}': compile the model again, or load its weights."
+            )
+        return MemoryError(
+            f"Not enough memory for a step ({str(error).splitlines()[0]}) Its largest arrays:"
+            f" {'; '.join(texts)}. {remedy}"
+        )
 
     def _meet(self, loops: bool, carried: _Carried, args: tuple[Any, ...]) -> None:
         """Check that every process of several is about to run the same program."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import importlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import jax
@@ -169,6 +169,9 @@ _CUSTOMS_KEPT = 1024
 _plain = threading.local()
 
 
+_NO_CONTEXT: AbstractContextManager[Any] = nullcontext()
+
+
 def tape_trace() -> TapeTrace | None:
     """Return the current trace if tapes record here, else `None`.
 
@@ -199,12 +202,7 @@ def close_trace(trace: TapeTrace, tape: Any) -> None:
         _context.set_trace(trace.parent_trace)
 
 
-@contextmanager
-def outside_tapes() -> Iterator[None]:
-    """Run a block that no tape sees."""
+def outside_tapes() -> AbstractContextManager[Any]:
+    """Return a context for a block that no tape sees."""
     trace = tape_trace()
-    if trace is None:
-        yield
-    else:
-        with _core.set_current_trace(trace.parent_trace):
-            yield
+    return _NO_CONTEXT if trace is None else _core.set_current_trace(trace.parent_trace)

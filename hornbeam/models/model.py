@@ -134,7 +134,7 @@ class Model(FineTuning, ModelFiles, ModelState, Trainable):
     def _calls_compiled(self, x: Any) -> bool:
         if not self.built or self.run_eagerly or isinstance(x, jax.core.Tracer):
             return False
-        if is_text(x) or self.host_layers() is not None or self.text_outputs() is not None:
+        if is_text(x):
             return False
         if current_overlay() is not None or inside_call() or "call" in self.__dict__:
             return False
@@ -145,6 +145,7 @@ class Model(FineTuning, ModelFiles, ModelState, Trainable):
             # The compiled step returns dense arrays without masks.
             outputs = getattr(self, "outputs", None) or ()
             plain = all(get_mask(x) is None and not x.sparse for x in outputs)
+            plain = plain and self.host_layers() is None and self.text_outputs() is None
             compiles = plain and runs_library_code(self)
             known = self._runs_library_code = (structure_version.number, compiles)
         return bool(known[1])

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+import jax
+import numpy as np
+
 from hornbeam import errors
 from hornbeam.data.adapters import is_frame, refuse_mistakes
 from hornbeam.data.sources import (
@@ -68,6 +71,9 @@ def arrays_on_host(model: Trainable, x: Data) -> Data:
     """
     if x is None or isinstance(x, Source):
         return x
+    if isinstance(x, (np.ndarray, jax.Array)) and x.dtype.kind in "biufc":
+        layers = model.host_layers()  # the rest is for frames and texts
+        return x if layers is None else layers(x)
     refuse_mistakes(x, "x")
     x = model.chosen_columns(x)
     x = _in_order(model, x) if is_frame(x) else x
@@ -111,8 +117,8 @@ def outputs_on_host(model: Trainable, outputs: Structure) -> Structure:
         model: The model.
         outputs: The outputs as NumPy arrays.
     """
-    finish = None if overrides(model, "predict_step") else model.text_outputs()
-    return outputs if finish is None else finish(outputs)
+    finish = model.text_outputs()
+    return outputs if finish is None or overrides(model, "predict_step") else finish(outputs)
 
 
 def source_on_host(model: Trainable, source: Source) -> Source:

@@ -155,8 +155,12 @@ class _Outputs:
 
 def predict_on_batch(model: Trainable, x: Structure) -> Structure:
     """Return outputs for one batch; see `Model.predict_on_batch`."""
-    batch = tree.map_structure(loaded, as_arrays(arrays_on_host(model, x), "x"))
+    batch = as_arrays(arrays_on_host(model, x), "x")
+    if not isinstance(batch, np.ndarray):
+        batch = tree.map_structure(loaded, batch)
     outputs = steps_for(model, "predict", keep_all=True).once((batch, None, None))
+    if isinstance(outputs, jax.Array):
+        return outputs_on_host(model, np.asarray(outputs))
     return outputs_on_host(model, tree.map_structure(np.asarray, outputs))
 
 

@@ -262,9 +262,10 @@ class Steps:
     def once(self, *args: Any) -> Structure:
         """Run one batch; `args` are the batch and, if `padded`, the vector of rows that count."""
         results = self._named((self._program or self._step)(*args))
-        if self.kind == "predict":
-            results = rows_of_process(self.shared_placement, results, 0)
-        self._advise(args)
+        if self.kind == "predict" and (placement := self.shared_placement) is not None:
+            results = rows_of_process(placement, results, 0)
+        if not self._advised:
+            self._advise(args)
         return results
 
     def loop(self, slabs: tuple[Any, ...], start: int, count: int) -> Structure:
@@ -307,11 +308,10 @@ class Steps:
         return self._loop_safe[key]
 
     def _advise(self, args: tuple[Any, ...]) -> None:
-        """Warn once of mistakes that a first step of training shows."""
-        if not self._advised:
-            self._advised = True
-            jaxpr = None if self._program is None else self._program.traced(*args)
-            at_first_step(self._model, without_filling(None, args[0]), jaxpr)
+        """Warn of mistakes that a first step of training shows."""
+        self._advised = True
+        jaxpr = None if self._program is None else self._program.traced(*args)
+        at_first_step(self._model, without_filling(None, args[0]), jaxpr)
 
     def _named(self, results: Any) -> Any:
         if self._names is None or self.kind == "predict":
