@@ -71,9 +71,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         usage=_LAUNCH_USAGE,
     )
     _add_launch_options(launched)
-    given = parser.parse_args(arguments)
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    end = _end_of_options(arguments) if arguments[:1] == ["launch"] else len(arguments)
+    given = parser.parse_args(arguments[:end])
     if given.command == "launch":
-        return _launch(launched, given)
+        return _launch(launched, given, arguments[end:])
     rest = given.rest
     tensorflow = True
     while rest and rest[0] in (_NO_TENSORFLOW, "-h", "--help"):
@@ -101,11 +103,20 @@ def _add_launch_options(parser: argparse.ArgumentParser) -> None:
     add("--processes", "-n", type=int, required=True, metavar="N", help="number of processes")
     add("--all-output", action="store_true", help="show the output of all processes, with numbers")
     add("--cores", type=int, metavar="N", help="cores of each process; default: all share all")
-    add("program", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
 
 
-def _launch(parser: argparse.ArgumentParser, given: argparse.Namespace) -> int:
-    program = given.program[1:] if given.program[:1] == ["--"] else given.program
+def _end_of_options(arguments: list[str]) -> int:
+    """Return where the program begins after `launch` and its options."""
+    end = 1
+    while end < len(arguments) and arguments[end].startswith("-"):
+        if arguments[end] in ("-m", "--"):
+            break
+        end += 2 if arguments[end] in ("-n", "--processes", "--cores") else 1
+    return min(end, len(arguments))
+
+
+def _launch(parser: argparse.ArgumentParser, given: argparse.Namespace, program: list[str]) -> int:
+    program = program[1:] if program[:1] == ["--"] else program
     for name in ("processes", "cores"):
         value = getattr(given, name)
         if value is not None and value < 1:

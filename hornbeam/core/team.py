@@ -211,7 +211,7 @@ class Team:
 
     def _fall(self, why: str) -> None:
         """End this process: the main thread by an error if it meets the others, else from here."""
-        if self._failure is not None or self._closed:
+        if self._failure is not None or self._closed or self._failed_here is not None:
             return
         self._failure = f"{why} Process {self.number} ends too."
         _say(self.number, self._failure)

@@ -191,7 +191,8 @@ for kind in sys.argv[2].split(","):
     distribution = kinds[kind]
     model = model_of(None if count == 1 else distribution)
     seen = [model.fit(x, y, epochs=2, batch_size=8, validation_split=0.2, verbose=0,
-                      sample_weight=np.linspace(0.5, 2, 45), class_weight={0: 2.0}).history]
+                      sample_weight=np.linspace(0.5, 2, 45),
+                      class_weight={0: 2.0, 1: 1.0, 2: 1.0}).history]
     seen.append(model.fit(iter([(x[:8], y[:8])] * 3), steps_per_epoch=3, verbose=0).history)
     seen.append(model.fit(Batches(), verbose=0).history)
     data = hb.data.Dataset.from_tensor_slices((x, y)).shuffle(45).batch(8)
