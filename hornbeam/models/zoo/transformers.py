@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from hornbeam.core.tensor import KerasTensor
 from hornbeam.layers import (
     Add,
     Conv2D,
@@ -51,6 +52,10 @@ class PositionEmbedding(Layer):
 
     def call(self, inputs: Tensor) -> Tensor:
         return inputs + self.table.value[: inputs.shape[1]]
+
+    def compute_output_spec(self, inputs: Tensor) -> Tensor:
+        """Return the form of the inputs; their length may be unknown."""
+        return KerasTensor(inputs.shape, self.compute_dtype)
 
 
 def check_heads(title: str, width: int, heads: int) -> None:
