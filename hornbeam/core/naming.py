@@ -5,15 +5,16 @@ from __future__ import annotations
 import collections
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
+from typing import Any
 
 import jax
 
 __all__ = [
-    "auto_name", "current_path", "name_scope", "outside_of", "reset_names", "scopes_in_traces",
-    "to_snake_case",
+    "auto_name", "current_path", "name_scope", "nested_by_path", "outside_of", "reset_names",
+    "scopes_in_traces", "to_snake_case",
 ]  # fmt: skip
 
 _counters: collections.Counter[str] = collections.Counter()
@@ -124,3 +125,29 @@ def scopes_in_traces() -> Iterator[None]:
         yield
     finally:
         _in_traces.reset(token)
+
+
+def nested_by_path(owner: str, variables: Iterable[Any], value: Callable[[Any], Any]) -> dict:
+    """Return the values of variables as dicts, nested by the parts of the variables' paths.
+
+    Args:
+        owner: What needs unique paths, for the error message.
+        variables: The variables.
+        value: Returns the value of one.
+
+    Raises:
+        ValueError: If two variables have one path, or the path of one is the beginning of another.
+    """
+    nested: dict[str, Any] = {}
+    for variable in variables:
+        *outer, last = variable.path.split("/")
+        place: Any = nested
+        for part in outer:
+            place = place.setdefault(part, {}) if isinstance(place, dict) else None
+        if not isinstance(place, dict) or last in place:
+            raise ValueError(
+                f"{owner}: two variables have the path '{variable.path}'. Give the layers unique"
+                " names."
+            )
+        place[last] = value(variable)
+    return nested

@@ -122,13 +122,15 @@ def _links(model: Any, layers: list[Any]) -> list[tuple[Any, Any, int, int]]:
     ]
 
 
+def _makers(tensors: Any) -> list[str]:
+    """Return the keys of the layers that made tensors."""
+    return [_key(x.history[0].operation) for x in tree.flatten(tensors)]
+
+
 def _ends(model: Any, layers: list[Any]) -> tuple[list[str], list[str]]:
     """Return the keys of the boxes where data enter and leave."""
     if _is_graph(model):
-        return tuple(  # type: ignore[return-value]
-            [_key(x.history[0].operation) for x in tree.flatten(tensors)]
-            for tensors in (model.inputs, model.outputs)
-        )
+        return _makers(model.inputs), _makers(model.outputs)
     if hasattr(model, "add") and layers:
         return [_key(layers[0])], [_key(layers[-1])]
     return [], []

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from hornbeam import errors, tree
+from hornbeam.core.naming import nested_by_path
 from hornbeam.core.variable import Overlay, Variable
 from hornbeam.training.step import loss_of
 from hornbeam.typing import Structure
@@ -61,19 +62,7 @@ class ModelState(_Base):
 
     def _nested(self, variables: Sequence[Variable], value: Any) -> dict[str, Any]:
         """Return the values of variables as dicts, nested by the parts of the variables' paths."""
-        nested: dict[str, Any] = {}
-        for variable in variables:
-            *outer, last = variable.path.split("/")
-            place: Any = nested
-            for part in outer:
-                place = place.setdefault(part, {}) if isinstance(place, dict) else None
-            if not isinstance(place, dict) or last in place:
-                raise ValueError(
-                    f"{self._label()}: get_state_tree: two variables have the path"
-                    f" '{variable.path}'. Give the layers unique names."
-                )
-            place[last] = value(variable)
-        return nested
+        return nested_by_path(f"{self._label()}: get_state_tree", variables, value)
 
     def set_state_tree(self, state_tree: dict[str, Any]) -> None:
         """Set variables from the result of `get_state_tree`.

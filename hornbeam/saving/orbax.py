@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 
 from hornbeam.core.loading import current_loading
+from hornbeam.core.naming import nested_by_path
 from hornbeam.core.placement import dividing
 from hornbeam.core.variable import Variable
 from hornbeam.errors import FileError, listed
@@ -182,23 +183,15 @@ def _on_device(variable: Variable) -> jax.Array:
 def _nested(model: Any, weights_only: bool) -> dict[str, Any]:
     """Return the values of variables as dicts, nested by group and the parts of the paths."""
     kinds = _WEIGHTS if weights_only else (*_WEIGHTS, _OPTIMIZER, _METRICS)
-    result: dict[str, Any] = {kind: {} for kind in kinds}
+    by_kind: dict[str, list[Variable]] = {kind: [] for kind in kinds}
     for group in _parts(model).values():
         for kind, variable in group:
-            if kind not in kinds:
-                continue
-            top = result[kind]
-            *outer, last = variable.path.split("/")
-            place = top
-            for part in outer:
-                place = place.setdefault(part, {}) if isinstance(place, dict) else None
-            if not isinstance(place, dict) or last in place:
-                raise ValueError(
-                    f"A checkpoint stores variables by their paths, and two have the path"
-                    f" '{variable.path}'. Give the layers unique names."
-                )
-            place[last] = _on_device(variable)
-    return result
+            if kind in by_kind:
+                by_kind[kind].append(variable)
+    return {
+        kind: nested_by_path("OrbaxCheckpoint", variables, _on_device)
+        for kind, variables in by_kind.items()
+    }
 
 
 def _parts(model: Any) -> dict[str, list[tuple[str, Variable]]]:

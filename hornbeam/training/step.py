@@ -272,8 +272,8 @@ class Steps:
         """Run `count` batches that lie along the first axis of `slabs`, from `start` on."""
         assert self._program is not None
         results = self._named(self._program.loop(slabs, start, count))
-        if self.kind == "predict":
-            results = rows_of_process(self.shared_placement, results, 1)
+        if self.kind == "predict" and (placement := self.shared_placement) is not None:
+            results = rows_of_process(placement, results, 1)
         if not self._advised:
             self._advise(jax.tree.map(lambda a: a[0], slabs))
         return results

@@ -215,7 +215,7 @@ def _with_text(
     shade = tuple(int(n) for n in color)
     bright = 0.3 * shade[0] + 0.59 * shade[1] + 0.11 * shade[2] > 140
     ink = (0, 0, 0) if bright else (255, 255, 255)
-    fill, ink = (shade[0], ink[0]) if gray else (shade, ink)  # type: ignore[assignment]
+    fill, ink = (shade[0], ink[0]) if gray else (shade, ink)  # type: ignore[assignment]  # numbers or colors
     draw.rectangle((x, y, x + right + 3, y + bottom + 3), fill=fill)
     draw.text((x + 2, y + 1), text, fill=ink, font=font, stroke_width=stroke)
     found = np.asarray(image)

@@ -259,7 +259,7 @@ GRAPH_PROPERTIES: dict[str, Any] = {
 
 def announce() -> None:
     """Give nodes, tensors and functional models the attributes of earlier graphs."""
-    setattr(KerasTensor, "_keras_shape", Computed(lambda x: x.shape))  # noqa: B010
+    setattr(KerasTensor, "_keras_shape", Computed(lambda x: x.shape))  # noqa: B010  # not in the class
     for name, function in NODE_PROPERTIES.items():
         setattr(Node, name, property(function))
     setattr(Node, "iterate_inbound", _iterate_inbound)  # noqa: B010  # not in the class

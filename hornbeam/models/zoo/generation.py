@@ -16,7 +16,7 @@ class Step(Protocol):
 
     def __call__(self, tokens: np.ndarray) -> np.ndarray:
         """Return the logits."""
-        raise NotImplementedError
+        ...  # a protocol: models implement it
 
     def reorder(self, rows: np.ndarray) -> None:
         """Let row i continue what row `rows[i]` was."""
